@@ -1,0 +1,172 @@
+//! How many people are in a space at an instant: what to look up, and what it adds up to.
+//!
+//! ```text
+//! raw(S, T) = n0 + sum over installations i of S's boundary, sign_i * (N(d, min(to, e)) - N(d, max(from, t0)))
+//! ```
+//!
+//! with e = T + 1 ms, (t0, n0) the baseline and N(d, x) the net of DPU d's crossings with `at < x`.
+
+use crate::baseline::Baseline;
+use crate::id::{DoorwayId, DpuId, SpaceId};
+use crate::ledger::Totals;
+use crate::time::UnixMs;
+use crate::topology::Side;
+use crate::world::World;
+
+/// A DPU that said nothing for this long counts as silent, in ms.
+pub const SILENT_AFTER_MS: i64 = 120_000;
+
+/// One DPU's part in a count: its crossings with `lo <= at < hi`, seen from the space.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Term {
+    /// The sensor.
+    pub dpu: DpuId,
+    /// Where it hung.
+    pub doorway: DoorwayId,
+    /// Whether +1 means a person enters the space.
+    pub plus_enters: bool,
+    /// From, included.
+    pub lo: UnixMs,
+    /// To, excluded.
+    pub hi: UnixMs,
+    /// Whether it still hung there at the instant asked for.
+    pub current: bool,
+}
+
+/// What a count needs: one per space and instant, made from the world alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// Which space.
+    pub space: SpaceId,
+    /// At which instant, included.
+    pub at: UnixMs,
+    /// Where it starts.
+    pub baseline: Baseline,
+    /// What adds up.
+    pub terms: Vec<Term>,
+    /// Doorways with no DPU during part of the time since the baseline.
+    pub uncovered: Vec<DoorwayId>,
+}
+
+/// A space's count at an instant. `baseline.count + entered - exited = raw`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Count {
+    /// Which space.
+    pub space: SpaceId,
+    /// At which instant, included.
+    pub at: UnixMs,
+    /// As it adds up; negative where more people were seen to leave than to enter.
+    pub raw: i64,
+    /// Where it starts.
+    pub baseline: Baseline,
+    /// Entered since the baseline.
+    pub entered: i64,
+    /// Exited since the baseline.
+    pub exited: i64,
+    /// Up to when every DPU that counts here has been heard; `None` while one never was, or there is none.
+    pub heard_to: Option<UnixMs>,
+    /// DPUs that hung here at `at` and were last heard more than the silence limit before it.
+    pub silent: Vec<DpuId>,
+    /// Doorways with no DPU during part of the time since the baseline.
+    pub uncovered: Vec<DoorwayId>,
+}
+
+impl Count {
+    /// How many people: never negative.
+    #[must_use]
+    pub fn count(&self) -> i64 {
+        self.raw.max(0)
+    }
+
+    /// Whether every DPU that counts here has been heard up to `at`.
+    #[must_use]
+    pub fn settled(&self) -> bool {
+        self.heard_to.is_some_and(|heard| heard >= self.at)
+    }
+}
+
+impl World {
+    /// What the count of `space` at `at` needs; `None` where there is no such space.
+    #[must_use]
+    pub fn plan(&self, space: &str, at: UnixMs) -> Option<Plan> {
+        let id = self.space(space)?.id.clone();
+        let baseline = self.baseline(space, at);
+        let end = at.plus_ms(1);
+        let boundary = self.boundary(space);
+        let mut terms = Vec::new();
+        for (doorway, inside) in &boundary {
+            for one in self.over(doorway.id.as_str()) {
+                let (lo, hi) = (one.from.max(baseline.start()), one.end().min(end));
+                if lo < hi {
+                    let plus_enters = one.enters == **inside;
+                    terms.push(Term { dpu: one.dpu.clone(), doorway: doorway.id.clone(), plus_enters, lo, hi, current: one.covers(at) });
+                }
+            }
+        }
+        let since = baseline.at.or_else(|| terms.iter().map(|term| term.lo).min()).unwrap_or(at);
+        let covered = |doorway: &DoorwayId| covers(terms.iter().filter(|term| term.doorway == *doorway), since, end);
+        let uncovered = self.uncovered(&boundary, covered);
+        Some(Plan { space: id, at, baseline, terms, uncovered })
+    }
+
+    /// The doorways of a boundary that are not covered.
+    fn uncovered(&self, boundary: &[(&crate::topology::Doorway, &Side)], covered: impl Fn(&DoorwayId) -> bool) -> Vec<DoorwayId> {
+        boundary.iter().map(|(doorway, _)| &doorway.id).filter(|id| !covered(id)).cloned().collect()
+    }
+}
+
+/// Whether the terms together span `[from, to)`.
+fn covers<'a>(terms: impl Iterator<Item = &'a Term>, from: UnixMs, to: UnixMs) -> bool {
+    let mut spans: Vec<(UnixMs, UnixMs)> = terms.map(|term| (term.lo, term.hi)).collect();
+    spans.sort_unstable();
+    let reached = spans.into_iter().fold(from, |reached, (lo, hi)| if lo <= reached { reached.max(hi) } else { reached });
+    reached >= to
+}
+
+impl Plan {
+    /// The totals to look up: each DPU's before each instant.
+    pub fn lookups(&self) -> impl Iterator<Item = (&DpuId, UnixMs)> {
+        self.terms.iter().flat_map(|term| [(&term.dpu, term.lo), (&term.dpu, term.hi)])
+    }
+
+    /// The count, given each term's totals before its `lo` and its `hi`, and when its DPU was last heard.
+    ///
+    /// `found` holds one entry per term, in the order of [`Plan::terms`].
+    #[must_use]
+    pub fn answer(self, found: impl IntoIterator<Item = Found>, silent_after_ms: i64) -> Count {
+        let (mut entered, mut exited) = (0, 0);
+        let mut heard_to = (!self.terms.is_empty()).then_some(UnixMs::MAX);
+        let mut silent = Vec::new();
+        for (term, found) in self.terms.iter().zip(found) {
+            let plus = found.hi.entered.cast_signed() - found.lo.entered.cast_signed();
+            let minus = found.hi.exited.cast_signed() - found.lo.exited.cast_signed();
+            let (inward, outward) = if term.plus_enters { (plus, minus) } else { (minus, plus) };
+            entered += inward;
+            exited += outward;
+            // A DPU taken down counts as heard to the end of its part once it was heard that far.
+            let complete = !term.current && found.heard.is_some_and(|heard| heard >= term.hi);
+            if !complete {
+                heard_to = heard_to.zip(found.heard).map(|(a, b)| a.min(b));
+            }
+            if term.current && found.heard.is_none_or(|heard| self.at.since(heard) > silent_after_ms) {
+                silent.push(term.dpu.clone());
+            }
+        }
+        silent.sort();
+        silent.dedup();
+        let heard_to = heard_to.map(|heard| if heard == UnixMs::MAX { self.at } else { heard });
+        let raw = self.baseline.count + entered - exited;
+        Count { space: self.space, at: self.at, raw, baseline: self.baseline, entered, exited, heard_to, silent, uncovered: self.uncovered }
+    }
+}
+
+/// What the store holds for one term.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Found {
+    /// The DPU's totals before the term's `lo`.
+    pub lo: Totals,
+    /// The DPU's totals before the term's `hi`.
+    pub hi: Totals,
+    /// When the DPU was last heard.
+    pub heard: Option<UnixMs>,
+}

@@ -1,0 +1,323 @@
+//! The ledger of one DPU: its crossings in key order, each with the running totals after it, like a bank statement.
+//!
+//! Folding records into a ledger returns the [`Changes`] to store; whoever owns the DPU commits them.
+//!
+//! # Guarantees
+//!
+//! - A crossing after the last key is *appended*, without a read. Any other is *merged*: the set union with what is
+//!   stored from that key on, every total after it recomputed from its predecessor, never shifted by a delta. A merge
+//!   is therefore safe to repeat, whatever an earlier attempt left half done, and a duplicate is merged like anything
+//!   else: what it rewrites may be what a crash left undone.
+//! - Counters after a merge come from the end of the merged ledger, never from the old counters plus something.
+//! - Totals are never clamped.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::crossing::{Direction, Heartbeat, Key};
+use crate::time::{Day, UnixMs};
+
+/// How many people went each way, by the DPU's own directions.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Totals {
+    /// Crossings with direction +1.
+    pub entered: u64,
+    /// Crossings with direction -1.
+    pub exited: u64,
+}
+
+impl Totals {
+    /// One crossing more.
+    #[must_use]
+    pub fn with(self, direction: Direction) -> Self {
+        match direction {
+            Direction::Plus => Self { entered: self.entered + 1, ..self },
+            Direction::Minus => Self { exited: self.exited + 1, ..self },
+        }
+    }
+
+    /// Both together.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self { entered: self.entered + other.entered, exited: self.exited + other.exited }
+    }
+
+    /// Entered minus exited.
+    #[must_use]
+    pub fn net(self) -> i64 {
+        self.entered.cast_signed().wrapping_sub(self.exited.cast_signed())
+    }
+}
+
+/// A stored crossing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Row {
+    /// Which crossing.
+    pub key: Key,
+    /// Totals within its UTC day, itself included.
+    pub totals: Totals,
+    /// When it was first appended to the log, by the log's clock.
+    pub appended_at: UnixMs,
+}
+
+/// Where in the log a record stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Position {
+    /// Grows when the log starts anew: a re-created topic, another partition count, another cluster.
+    pub epoch: u32,
+    /// The partition.
+    pub partition: i32,
+    /// The record's offset in it.
+    pub offset: i64,
+}
+
+impl Position {
+    /// Whether a ledger that stands here already holds the record at `record`.
+    ///
+    /// Records of an earlier epoch are held: the epoch grows only after they were drained. Within an epoch a DPU has
+    /// one home partition, so offsets compare.
+    #[must_use]
+    pub fn holds(self, record: Self) -> bool {
+        (record.epoch, record.offset) <= (self.epoch, self.offset)
+    }
+}
+
+/// The realtime row of a DPU: its totals now, and how it stands.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Counters {
+    /// Totals before the last active day.
+    pub opening: Totals,
+    /// Totals within the last active day.
+    pub day: Totals,
+    /// The last crossing; `None` before the first.
+    pub last: Option<Key>,
+    /// The latest heartbeat.
+    pub heartbeat: Option<Heartbeat>,
+    /// Last heard: the latest of min(device time, append time) over crossings and heartbeats.
+    pub heard: Option<UnixMs>,
+    /// The last record folded; `None` where there is no log.
+    pub position: Option<Position>,
+    /// The version all rows of the last fold carry, in µs: the newest stamp wins.
+    pub stamp_us: i64,
+}
+
+impl Counters {
+    /// Everything so far.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        self.opening.plus(self.day)
+    }
+}
+
+/// What one report says about one DPU, admitted to its ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// Crossings, in any order, duplicates allowed.
+    pub crossings: Vec<Key>,
+    /// The report's heartbeat.
+    pub heartbeat: Option<Heartbeat>,
+    /// When the log (or, without one, the server) took it in.
+    pub appended_at: UnixMs,
+    /// Where the log holds it; `None` without a log.
+    pub position: Option<Position>,
+}
+
+/// What became of a record's crossings.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// New to the ledger.
+    pub accepted: u64,
+    /// Already there; changes nothing.
+    pub duplicate: u64,
+}
+
+impl Tally {
+    /// Both together.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self { accepted: self.accepted + other.accepted, duplicate: self.duplicate + other.duplicate }
+    }
+}
+
+/// What to write after folding: every part may be written again without harm.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Changes {
+    /// Totals before the first crossing of a day, for each day whose opening may have changed.
+    pub openings: Vec<(Day, Totals)>,
+    /// Crossings, in key order.
+    pub rows: Vec<Row>,
+    /// The realtime row; its stamp is that of every row here.
+    pub counters: Counters,
+    /// What became of each record, in the order they came.
+    pub tallies: Vec<Tally>,
+}
+
+/// The stored part of a ledger that a merge rewrites or leans on.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tail {
+    /// Totals before the day of the first merged key: the opening of the latest active day before it plus that day's
+    /// totals. Never the stored opening of the day itself, which a crash may have left behind.
+    pub before: Totals,
+    /// Every day from that of the first merged key on that has an opening or crossings.
+    pub days: BTreeMap<Day, DayTail>,
+}
+
+/// One day of a [`Tail`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DayTail {
+    /// Totals within the day before the first merged key of that day.
+    pub before: Totals,
+    /// Stored crossings of the day at or after the first merged key of that day; empty for a day without merged keys.
+    pub rows: Vec<Row>,
+    /// The last stored crossing of the day.
+    pub last: Option<Row>,
+}
+
+/// How a batch of records becomes changes.
+#[derive(Debug)]
+pub enum Fold {
+    /// All after the last key: nothing to read.
+    Append(Changes),
+    /// Some at or before the last key: read the tail from [`Merge::from`], then [`Merge::apply`].
+    Merge(Merge),
+}
+
+/// Folds the records of one DPU, in log order, into its ledger.
+///
+/// Records the ledger already holds by position are skipped. `None` when nothing remains to be written.
+#[must_use]
+pub fn fold(counters: &Counters, records: &[Record]) -> Option<Fold> {
+    let mut next = *counters;
+    let mut fresh: BTreeMap<Key, UnixMs> = BTreeMap::new();
+    let mut tallies = vec![Tally::default(); records.len()];
+    let mut firsts: Vec<(Key, usize)> = Vec::new();
+    let mut folded = false;
+    for (i, (record, tally)) in records.iter().zip(&mut tallies).enumerate() {
+        if let (Some(at), Some(stands)) = (record.position, next.position)
+            && stands.holds(at)
+        {
+            continue;
+        }
+        folded = true;
+        advance(&mut next, record);
+        for key in &record.crossings {
+            if let std::collections::btree_map::Entry::Vacant(slot) = fresh.entry(*key) {
+                slot.insert(record.appended_at);
+                firsts.push((*key, i));
+            } else {
+                tally.duplicate += 1;
+            }
+        }
+    }
+    if !folded {
+        return None;
+    }
+    let batch = Batch { counters: next, fresh, tallies, firsts };
+    let late = batch.fresh.first_key_value().is_some_and(|(key, _)| next.last.is_some_and(|last| *key <= last));
+    Some(if late { Fold::Merge(Merge { batch }) } else { Fold::Append(batch.append()) })
+}
+
+/// What a record changes in the counters besides totals.
+fn advance(counters: &mut Counters, record: &Record) {
+    counters.stamp_us = (record.appended_at.ms() * 1000).max(counters.stamp_us + 1);
+    counters.position = record.position.or(counters.position);
+    counters.heartbeat = counters.heartbeat.max(record.heartbeat);
+    let latest = record.crossings.iter().map(|key| key.at).chain(record.heartbeat.map(|beat| beat.at)).max();
+    counters.heard = counters.heard.max(latest.map(|at| at.min(record.appended_at)));
+}
+
+/// A DPU's share of a batch, before its totals are known.
+#[derive(Debug)]
+struct Batch {
+    counters: Counters,
+    fresh: BTreeMap<Key, UnixMs>,
+    tallies: Vec<Tally>,
+    /// Each distinct key and the record that brought it first.
+    firsts: Vec<(Key, usize)>,
+}
+
+impl Batch {
+    fn append(mut self) -> Changes {
+        let mut openings = Vec::new();
+        let mut rows = Vec::with_capacity(self.fresh.len());
+        let counters = &mut self.counters;
+        for (key, appended_at) in self.fresh {
+            let day = key.at.day();
+            if counters.last.is_none_or(|last| last.at.day() != day) {
+                counters.opening = counters.totals();
+                counters.day = Totals::default();
+                openings.push((day, counters.opening));
+            }
+            counters.day = counters.day.with(key.direction);
+            counters.last = Some(key);
+            rows.push(Row { key, totals: counters.day, appended_at });
+        }
+        for (_, i) in self.firsts {
+            if let Some(tally) = self.tallies.get_mut(i) {
+                tally.accepted += 1;
+            }
+        }
+        Changes { openings, rows, counters: self.counters, tallies: self.tallies }
+    }
+}
+
+/// A fold that needs the stored tail of the ledger.
+#[derive(Debug)]
+pub struct Merge {
+    batch: Batch,
+}
+
+impl Merge {
+    /// The first key to merge of each day, in order: what the tail must be read from.
+    #[must_use]
+    pub fn from(&self) -> Vec<Key> {
+        let mut seen = BTreeSet::new();
+        self.batch.fresh.keys().copied().filter(|key| seen.insert(key.at.day())).collect()
+    }
+
+    /// The changes, given what is stored from [`Merge::from`] on.
+    #[must_use]
+    pub fn apply(self, tail: &Tail) -> Changes {
+        let Batch { mut counters, fresh, mut tallies, firsts } = self.batch;
+        let stored: BTreeSet<Key> = tail.days.values().flat_map(|day| day.rows.iter().map(|row| row.key)).collect();
+        for (key, i) in firsts {
+            if let Some(tally) = tallies.get_mut(i) {
+                if stored.contains(&key) { tally.duplicate += 1 } else { tally.accepted += 1 }
+            }
+        }
+        let mut merged: BTreeMap<Day, BTreeMap<Key, UnixMs>> = BTreeMap::new();
+        for (key, appended_at) in fresh {
+            merged.entry(key.at.day()).or_default().insert(key, appended_at);
+        }
+        let days: BTreeSet<Day> = tail.days.keys().chain(merged.keys()).copied().collect();
+        let mut openings = Vec::with_capacity(days.len());
+        let mut rows = Vec::new();
+        let mut before = tail.before;
+        let empty = DayTail::default();
+        for day in days {
+            let kept = tail.days.get(&day).unwrap_or(&empty);
+            openings.push((day, before));
+            let last = match merged.remove(&day) {
+                Some(fresh) => recompute(kept, fresh, &mut rows),
+                None => kept.last,
+            };
+            if let Some(last) = last {
+                (counters.opening, counters.day, counters.last) = (before, last.totals, Some(last.key));
+                before = before.plus(last.totals);
+            }
+        }
+        Changes { openings, rows, counters, tallies }
+    }
+}
+
+/// The rest of a day, fresh crossings included, each total from its predecessor's; returns the day's last row.
+fn recompute(kept: &DayTail, fresh: BTreeMap<Key, UnixMs>, rows: &mut Vec<Row>) -> Option<Row> {
+    let mut union = fresh;
+    // A row that exists keeps the time it was first appended.
+    union.extend(kept.rows.iter().map(|row| (row.key, row.appended_at)));
+    let mut totals = kept.before;
+    for (key, appended_at) in union {
+        totals = totals.with(key.direction);
+        rows.push(Row { key, totals, appended_at });
+    }
+    rows.last().copied()
+}

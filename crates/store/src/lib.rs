@@ -1,0 +1,79 @@
+//! Where crossings, counters, edits and quarantined input are kept.
+//!
+//! # Guarantees
+//!
+//! A store attempts each operation once; whoever owns a DPU retries.
+//!
+//! - [`Ledgers::commit`] is durable when it returns `Ok`, and may be repeated: after
+//!   [`StoreError::Unavailable`] it may have happened wholly, partly or not at all.
+//! - Within a commit, openings become visible before crossings, crossings before counters.
+//! - Of two writes to one DPU the newest stamp wins; a stamp is a function of the log prefix, so an old owner that
+//!   writes late loses, and a replay writes the same again.
+//! - [`Edits::append`] and [`Edits::put_settings`] are compare-and-set: of two that race, one is told.
+
+mod error;
+mod ledger;
+mod quarantine;
+mod settings;
+
+use async_trait::async_trait;
+use occupancy::crossing::Key;
+use occupancy::edit::Edit;
+use occupancy::id::DpuId;
+use occupancy::ledger::{Counters, Row, Tail, Totals};
+use occupancy::time::{Day, UnixMs};
+
+pub use error::{AppendError, StoreError};
+pub use ledger::{Commit, LedgerWrite};
+pub use quarantine::{Quarantined, Reason, Source};
+pub use settings::Settings;
+
+/// The ledgers of all DPUs, and what was kept out of them.
+#[async_trait]
+pub trait Ledgers: Send + Sync {
+    /// The realtime row of each DPU, in the order asked; `None` for one never heard of.
+    async fn counters(&self, dpus: &[DpuId]) -> Result<Vec<Option<Counters>>, StoreError>;
+
+    /// What a merge of keys into a DPU's ledger needs: `from` holds the first key to merge of each day, in order.
+    async fn tail(&self, dpu: &DpuId, from: &[Key]) -> Result<Tail, StoreError>;
+
+    /// Writes all of it; durable when `Ok`.
+    async fn commit(&self, commit: &Commit) -> Result<(), StoreError>;
+
+    /// Each DPU's totals over its crossings with `at` before the instant, in the order asked, as of one moment.
+    async fn totals(&self, before: &[(DpuId, UnixMs)]) -> Result<Vec<Totals>, StoreError>;
+
+    /// A DPU's crossings at or after key `from` and with `at` before `until`, in key order, at most `limit`.
+    async fn crossings(&self, dpu: &DpuId, from: Key, until: UnixMs, limit: usize) -> Result<Vec<Row>, StoreError>;
+
+    /// A DPU's openings, in order of day.
+    async fn openings(&self, dpu: &DpuId) -> Result<Vec<(Day, Totals)>, StoreError>;
+
+    /// The DPUs with an id after `after`, in order of id, at most `limit`.
+    async fn dpus(&self, after: Option<&DpuId>, limit: usize) -> Result<Vec<(DpuId, Counters)>, StoreError>;
+
+    /// Quarantined input from a source after `after`, in order of source, at most `limit`.
+    async fn quarantined(&self, after: Option<&Source>, limit: usize) -> Result<Vec<Quarantined>, StoreError>;
+}
+
+/// The log of edits, and the few settings a store remembers.
+#[async_trait]
+pub trait Edits: Send + Sync {
+    /// The edits after `revision`, in order: the first made revision + 1.
+    async fn since(&self, revision: u64) -> Result<Vec<Edit>, StoreError>;
+
+    /// Appends an edit as revision `expected` + 1.
+    async fn append(&self, expected: u64, edit: &Edit) -> Result<(), AppendError>;
+
+    /// The settings; the default ones in a new store.
+    async fn settings(&self) -> Result<Settings, StoreError>;
+
+    /// Replaces the settings if they still are as expected; whether they were.
+    async fn put_settings(&self, expected: &Settings, new: &Settings) -> Result<bool, StoreError>;
+}
+
+/// A whole store.
+pub trait Store: Ledgers + Edits {
+    /// What it takes on disk, in bytes; `None` where that cannot be told.
+    fn size_bytes(&self) -> Option<u64>;
+}

@@ -1,0 +1,1 @@
+//! Topology documents as JSON and TOML.

@@ -1,0 +1,35 @@
+//! What crosses the edges: reports as protobuf and JSON, topology documents, and edits as they are stored.
+
+pub mod document;
+pub mod edit;
+pub mod report;
+
+use occupancy::crossing::{Heartbeat, Key};
+use occupancy::id::DpuId;
+
+/// What a DPU sends: crossings and, or, a heartbeat.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// Who reports.
+    pub dpu: DpuId,
+    /// Crossings in the order they came; a bad one never spoils the others.
+    pub crossings: Vec<Result<Key, Bad>>,
+    /// That it is alive.
+    pub heartbeat: Option<Heartbeat>,
+    /// Whether somebody vouches for its clock: set on reports replayed from quarantine.
+    pub accept_clock: bool,
+}
+
+/// A part that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bad {
+    /// What was wrong, for people.
+    pub detail: String,
+    /// The part as it came.
+    pub payload: Vec<u8>,
+}
+
+/// A text or payload that cannot be read at all.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct WireError(pub String);
