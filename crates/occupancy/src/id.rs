@@ -20,7 +20,9 @@ pub enum IdError {
     #[error("an id has at most {MAX_LEN} characters, this one has {0}")]
     TooLong(usize),
     /// A character is not allowed where it stands.
-    #[error("character {found:?} at position {position} is not allowed: an id is made of A-Z a-z 0-9 . _ : - and starts with a letter or digit")]
+    #[error(
+        "character {found:?} at position {position} is not allowed: an id is made of A-Z a-z 0-9 . _ : - and starts with a letter or digit"
+    )]
     BadCharacter {
         /// The offending character.
         found: char,

@@ -319,7 +319,8 @@ fn removed(old: &Document, new: &Document) -> Vec<String> {
     let doorways: BTreeSet<&DoorwayId> = new.doorways.iter().map(|doorway| &doorway.id).collect();
     let hung: BTreeSet<_> = new.installations.iter().map(|one| (&one.dpu, &one.doorway, one.from)).collect();
     let gone_spaces = old.spaces.iter().filter(|space| !spaces.contains(&space.id)).map(|space| format!("space {}", space.id));
-    let gone_doorways = old.doorways.iter().filter(|doorway| !doorways.contains(&doorway.id)).map(|doorway| format!("doorway {}", doorway.id));
+    let gone_doorways =
+        old.doorways.iter().filter(|doorway| !doorways.contains(&doorway.id)).map(|doorway| format!("doorway {}", doorway.id));
     let gone_dpus = old
         .installations
         .iter()
