@@ -1,0 +1,46 @@
+# Two commands do it all: `make demo` and `make test`. Both need Rust (rustup), a C compiler and make; nothing else.
+SHELL := bash
+CARGO ?= cargo
+HEADCOUNT := $(CARGO) run --quiet --package headcount --
+
+.DEFAULT_GOAL := help
+.PHONY: help demo run test lint unit format torture bench release clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: tools ## real door counts of 2005, then a live campus, in one process; FOR=30s ends it by itself
+	$(CARGO) build --package headcount
+	$(HEADCOUNT) demo $(if $(FOR),--for $(FOR))
+
+run: tools ## a server over ./data, nothing in it at first
+	$(HEADCOUNT) serve
+
+test: tools lint unit ## everything CI runs: format, lints, every test
+
+lint: tools
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- --deny warnings
+
+unit: tools
+	$(CARGO) test --workspace --locked
+
+format: ## format the code
+	$(CARGO) fmt --all
+
+torture: tools ## 1,000 kills of a server under load; takes about an hour
+	HEADCOUNT_KILLS=1000 $(CARGO) test --package headcount --test it kill_9 -- --nocapture
+
+bench: tools ## embedded ingest and reads, in a release build; bench/README.md has the last figures
+	$(CARGO) run --release --package headcount-bench
+
+release: tools ## the program, optimised: target/release/headcount
+	$(CARGO) build --release --package headcount
+
+clean: ## remove what was built
+	$(CARGO) clean
+
+.PHONY: tools
+tools:
+	@command -v $(CARGO) >/dev/null || { echo "Rust is missing: install it from https://rustup.rs, then try again"; exit 1; }
+	@command -v cc >/dev/null || { echo "a C compiler is missing: apt-get install build-essential (or your system's like), then try again"; exit 1; }
