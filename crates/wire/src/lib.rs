@@ -6,13 +6,14 @@ pub mod report;
 
 use occupancy::crossing::{Heartbeat, Key};
 use occupancy::id::DpuId;
+use serde::Serialize;
 
 /// What a DPU sends: crossings and, or, a heartbeat.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
     /// Who reports.
     pub dpu: DpuId,
-    /// Crossings in the order they came; a bad one never spoils the others.
+    /// Crossings in the order they came; a bad one never spoils the others. A bad heartbeat stands after the last of them.
     pub crossings: Vec<Result<Key, Bad>>,
     /// That it is alive.
     pub heartbeat: Option<Heartbeat>,
@@ -33,3 +34,9 @@ pub struct Bad {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct WireError(pub String);
+
+/// A value of this crate's own forms as JSON.
+fn to_json<T: Serialize>(value: &T) -> Vec<u8> {
+    // Writing to memory fails only for maps whose keys are no text, and these forms have no maps.
+    serde_json::to_vec(value).unwrap_or_default()
+}

@@ -1,4 +1,22 @@
-//! Reports, version 1, as protobuf and JSON.
+//! Reports, version 1, as protobuf (`schemas/headcount/v1/report.proto`) and JSON.
+//!
+//! ```json
+//! {"dpu_id":"283","boot":7,"crossings":[{"at":"2018-02-26T16:06:02.903Z","direction":1,"seq":41}],
+//!  "heartbeat":{"at":"2018-02-26T16:06:10.000Z","last_seq":41},"accept_clock":true}
+//! ```
+//!
+//! All but `dpu_id` may be absent, as may `seq` and `last_seq`. A crossing may have a `boot` of its own: one kept over a
+//! restart. Unknown fields are ignored, so that newer DPUs can talk to an older server.
+//!
+//! # What is wrong with a part stays with the part
+//!
+//! A crossing that cannot be read becomes a [`Bad`] in its place; a heartbeat that cannot be read becomes one after the
+//! last crossing, so that it costs no crossing. The payload of each is a JSON report of just this part, ready to be
+//! mended and sent again. A report whose own fields cannot be read (`dpu_id`, `boot`, `accept_clock`, no list of
+//! crossings) fails as a whole.
+
+mod json;
+mod proto;
 
 use crate::{Bad, Report, WireError};
 
@@ -7,8 +25,8 @@ use crate::{Bad, Report, WireError};
 /// # Errors
 /// It is neither, or names no DPU.
 pub fn decode(payload: &[u8]) -> Result<Report, WireError> {
-    let _ = payload;
-    Err(WireError("not yet".to_owned()))
+    // A protobuf report begins with white space too, the tag of `dpu_id`, but an id never begins with a brace.
+    if first(payload) == Some(b'{') { json::decode(json::text(payload)?) } else { proto::decode(payload) }
 }
 
 /// Reads a JSON body: one report or an array of them; a bad one does not spoil the others.
@@ -16,20 +34,32 @@ pub fn decode(payload: &[u8]) -> Result<Report, WireError> {
 /// # Errors
 /// It is no JSON, or neither an object nor an array.
 pub fn decode_body(body: &[u8]) -> Result<Vec<Result<Report, Bad>>, WireError> {
-    let _ = body;
-    Err(WireError("not yet".to_owned()))
+    match first(body) {
+        Some(b'{') => json::decode_one(json::text(body)?).map(|report| vec![report]),
+        Some(b'[') => json::decode_all(json::text(body)?),
+        _ => Err(WireError("the body is no JSON report and no array of them: it begins with neither { nor [".to_owned())),
+    }
 }
 
 /// A report as protobuf; crossings that could not be read are left out.
 #[must_use]
 pub fn encode(report: &Report) -> Vec<u8> {
-    let _ = report;
-    Vec::new()
+    proto::encode(report)
 }
 
 /// A report as JSON; crossings that could not be read are left out.
 #[must_use]
 pub fn encode_json(report: &Report) -> Vec<u8> {
-    let _ = report;
-    Vec::new()
+    json::encode(report)
+}
+
+/// The first byte that is no white space.
+fn first(bytes: &[u8]) -> Option<u8> {
+    bytes.trim_ascii_start().first().copied()
+}
+
+/// The `boot` a report is written with: the heartbeat has no other.
+fn boot(report: &Report) -> u64 {
+    let crossing = || report.crossings.iter().flatten().next().map(|key| key.boot);
+    report.heartbeat.map(|heartbeat| heartbeat.boot).or_else(crossing).unwrap_or(0)
 }

@@ -1,0 +1,9 @@
+//! What crosses the edges, tested from outside.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
+
+mod document;
+mod edit;
+mod golden;
+mod report;
+mod strategy;
