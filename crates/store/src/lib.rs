@@ -11,10 +11,24 @@
 //!   writes late loses, and a replay writes the same again.
 //! - [`Edits::append`] and [`Edits::put_settings`] are compare-and-set: of two that race, one is told.
 
+mod codec;
+#[cfg(feature = "testing")]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "a test suite")]
+pub mod conformance;
+mod embedded;
 mod error;
+#[cfg(feature = "testing")]
+pub mod faults;
+#[cfg(test)]
+mod golden;
+mod key;
 mod ledger;
+mod memory;
+mod open;
 mod quarantine;
 mod settings;
+mod value;
+mod view;
 
 use async_trait::async_trait;
 use occupancy::crossing::Key;
@@ -23,10 +37,16 @@ use occupancy::id::DpuId;
 use occupancy::ledger::{Counters, Row, Tail, Totals};
 use occupancy::time::{Day, UnixMs};
 
+pub use embedded::{FjallStore, Options};
 pub use error::{AppendError, StoreError};
 pub use ledger::{Commit, LedgerWrite};
+pub use memory::MemoryStore;
+pub use open::OpenError;
 pub use quarantine::{Quarantined, Reason, Source};
 pub use settings::Settings;
+
+/// The format of what the embedded store keeps on disk.
+pub const FORMAT: u32 = 1;
 
 /// The ledgers of all DPUs, and what was kept out of them.
 #[async_trait]
@@ -35,6 +55,7 @@ pub trait Ledgers: Send + Sync {
     async fn counters(&self, dpus: &[DpuId]) -> Result<Vec<Option<Counters>>, StoreError>;
 
     /// What a merge of keys into a DPU's ledger needs: `from` holds the first key to merge of each day, in order.
+    /// [`Tail::before`] leans on the latest earlier day that has crossings: an opening without any is what a crash left.
     async fn tail(&self, dpu: &DpuId, from: &[Key]) -> Result<Tail, StoreError>;
 
     /// Writes all of it; durable when `Ok`.

@@ -68,3 +68,11 @@ pub struct Quarantined {
     /// When it was replayed.
     pub replayed_at: Option<UnixMs>,
 }
+
+impl Quarantined {
+    /// What is stored when this is written over `old`: the same input again never takes back that it was replayed.
+    pub(crate) fn after(self, old: Option<&Self>) -> Self {
+        let replayed_at = self.replayed_at.max(old.and_then(|old| old.replayed_at));
+        Self { replayed_at, ..self }
+    }
+}

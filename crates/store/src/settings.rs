@@ -1,5 +1,7 @@
 //! The few facts a store remembers about what feeds it.
 
+use crate::StoreError;
+
 /// What a store remembers besides ledgers and edits.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Settings {
@@ -11,4 +13,40 @@ pub struct Settings {
     pub epoch: u32,
     /// Whether the consumer group's first start is done: from then on a missing offset is an error.
     pub first_start_done: bool,
+}
+
+/// The version of the stored JSON this program writes.
+const VERSION: u32 = 1;
+
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Stored {
+    version: u32,
+    cluster_id: Option<String>,
+    partitions: Option<u32>,
+    epoch: u32,
+    first_start_done: bool,
+}
+
+#[derive(serde::Deserialize)]
+struct Versioned {
+    version: u32,
+}
+
+/// The stored form: JSON with a version.
+pub(crate) fn encode(settings: &Settings) -> Result<Vec<u8>, StoreError> {
+    let Settings { cluster_id, partitions, epoch, first_start_done } = settings.clone();
+    let stored = Stored { version: VERSION, cluster_id, partitions, epoch, first_start_done };
+    serde_json::to_vec(&stored).map_err(|error| StoreError::Corrupt(format!("settings cannot be written: {error}")))
+}
+
+/// Reads the stored form.
+pub(crate) fn decode(bytes: &[u8]) -> Result<Settings, StoreError> {
+    let unreadable = |error: serde_json::Error| StoreError::Corrupt(format!("the settings cannot be read: {error}"));
+    let Versioned { version } = serde_json::from_slice(bytes).map_err(unreadable)?;
+    if version != VERSION {
+        return Err(StoreError::Corrupt(format!("the settings have version {version}, this program knows {VERSION}: use the newer one")));
+    }
+    let Stored { version: _, cluster_id, partitions, epoch, first_start_done } = serde_json::from_slice(bytes).map_err(unreadable)?;
+    Ok(Settings { cluster_id, partitions, epoch, first_start_done })
 }

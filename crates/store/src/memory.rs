@@ -1,0 +1,218 @@
+//! The store in memory: for tests and for trying things out.
+//!
+//! It keeps what a wide-column store would: each opening, each crossing and the counters of a DPU are one cell, with
+//! the stamp of the write that made it. A newer stamp wins; of equal stamps the larger value.
+
+use std::collections::BTreeMap;
+use std::ops::Bound::{Excluded, Unbounded};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use occupancy::crossing::Key;
+use occupancy::edit::Edit;
+use occupancy::id::DpuId;
+use occupancy::ledger::{Counters, Row, Tail, Totals};
+use occupancy::time::{Day, UnixMs};
+
+use crate::view::{self, Span, View};
+use crate::{AppendError, Commit, Edits, LedgerWrite, Ledgers, Quarantined, Settings, Source, Store, StoreError, value};
+
+/// A store that forgets everything with the process.
+#[derive(Debug, Default)]
+pub struct MemoryStore {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    ledgers: BTreeMap<DpuId, Ledger>,
+    quarantine: BTreeMap<Source, Quarantined>,
+    edits: Vec<Edit>,
+    settings: Settings,
+}
+
+#[derive(Debug, Default)]
+struct Ledger {
+    openings: BTreeMap<Day, Cell<Totals>>,
+    rows: BTreeMap<Key, Cell<Row>>,
+    counters: Option<Cell<Counters>>,
+}
+
+/// A value and the stamp it was written with.
+#[derive(Debug, Clone, Copy)]
+struct Cell<T> {
+    stamp_us: i64,
+    value: T,
+}
+
+impl<T: Copy> Cell<T> {
+    /// Whether this cell takes the place of `old`; of equal stamps the larger encoded value wins, as in Cassandra.
+    fn beats(&self, old: &Self, encode: fn(&T) -> Vec<u8>) -> bool {
+        let tie = || encode(&self.value) > encode(&old.value);
+        self.stamp_us > old.stamp_us || (self.stamp_us == old.stamp_us && tie())
+    }
+}
+
+impl Ledger {
+    fn write(&mut self, write: &LedgerWrite) {
+        let stamp_us = write.stamp_us;
+        for (day, totals) in &write.openings {
+            put(&mut self.openings, *day, Cell { stamp_us, value: *totals }, |totals| value::totals(*totals));
+        }
+        for row in &write.rows {
+            put(&mut self.rows, row.key, Cell { stamp_us, value: *row }, value::row);
+        }
+        if let Some(counters) = write.counters {
+            let cell = Cell { stamp_us, value: counters };
+            if self.counters.as_ref().is_none_or(|old| cell.beats(old, value::counters)) {
+                self.counters = Some(cell);
+            }
+        }
+    }
+}
+
+fn put<K: Ord, T: Copy>(cells: &mut BTreeMap<K, Cell<T>>, key: K, cell: Cell<T>, encode: fn(&T) -> Vec<u8>) {
+    if cells.get(&key).is_none_or(|old| cell.beats(old, encode)) {
+        cells.insert(key, cell);
+    }
+}
+
+impl View for Ledger {
+    fn opening(&self, until: Day) -> Result<Option<(Day, Totals)>, StoreError> {
+        Ok(self.openings.range(..=until).next_back().map(|(day, cell)| (*day, cell.value)))
+    }
+
+    fn openings(&self, from: Day) -> Result<Vec<(Day, Totals)>, StoreError> {
+        Ok(self.openings.range(from..).map(|(day, cell)| (*day, cell.value)).collect())
+    }
+
+    fn rows(&self, span: Span, limit: usize) -> Result<Vec<Row>, StoreError> {
+        Ok(self.rows.range(span).take(limit).map(|(_, cell)| cell.value).collect())
+    }
+
+    fn last_row(&self, span: Span) -> Result<Option<Row>, StoreError> {
+        Ok(self.rows.range(span).next_back().map(|(_, cell)| cell.value))
+    }
+}
+
+impl MemoryStore {
+    /// An empty store.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing under the lock panics halfway through a change.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn view<T: Default>(&self, dpu: &DpuId, read: impl FnOnce(&Ledger) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        self.state().ledgers.get(dpu).map_or_else(|| Ok(T::default()), read)
+    }
+}
+
+#[async_trait]
+impl Ledgers for MemoryStore {
+    async fn counters(&self, dpus: &[DpuId]) -> Result<Vec<Option<Counters>>, StoreError> {
+        let state = self.state();
+        let counters = |dpu| state.ledgers.get(dpu).and_then(|ledger| ledger.counters.as_ref()).map(|cell| cell.value);
+        Ok(dpus.iter().map(counters).collect())
+    }
+
+    async fn tail(&self, dpu: &DpuId, from: &[Key]) -> Result<Tail, StoreError> {
+        self.view(dpu, |ledger| view::tail(ledger, from))
+    }
+
+    async fn commit(&self, commit: &Commit) -> Result<(), StoreError> {
+        let mut state = self.state();
+        for write in &commit.ledgers {
+            state.ledgers.entry(write.dpu.clone()).or_default().write(write);
+        }
+        for one in &commit.quarantine {
+            let old = state.quarantine.get(&one.source);
+            let new = one.clone().after(old);
+            state.quarantine.insert(new.source.clone(), new);
+        }
+        Ok(())
+    }
+
+    async fn totals(&self, before: &[(DpuId, UnixMs)]) -> Result<Vec<Totals>, StoreError> {
+        let state = self.state();
+        let totals = |(dpu, at): &(DpuId, UnixMs)| state.ledgers.get(dpu).map_or(Ok(Totals::default()), |ledger| view::totals(ledger, *at));
+        before.iter().map(totals).collect()
+    }
+
+    async fn crossings(&self, dpu: &DpuId, from: Key, until: UnixMs, limit: usize) -> Result<Vec<Row>, StoreError> {
+        self.view(dpu, |ledger| view::crossings(ledger, from, until, limit))
+    }
+
+    async fn openings(&self, dpu: &DpuId) -> Result<Vec<(Day, Totals)>, StoreError> {
+        self.view(dpu, |ledger| View::openings(ledger, Day(i32::MIN)))
+    }
+
+    async fn dpus(&self, after: Option<&DpuId>, limit: usize) -> Result<Vec<(DpuId, Counters)>, StoreError> {
+        let state = self.state();
+        let rest = state.ledgers.range::<DpuId, _>((after.map_or(Unbounded, Excluded), Unbounded));
+        let known = rest.filter_map(|(dpu, ledger)| ledger.counters.as_ref().map(|cell| (dpu.clone(), cell.value)));
+        Ok(known.take(limit).collect())
+    }
+
+    async fn quarantined(&self, after: Option<&Source>, limit: usize) -> Result<Vec<Quarantined>, StoreError> {
+        let state = self.state();
+        let rest = state.quarantine.range::<Source, _>((after.map_or(Unbounded, Excluded), Unbounded));
+        Ok(rest.take(limit).map(|(_, one)| one.clone()).collect())
+    }
+}
+
+#[async_trait]
+impl Edits for MemoryStore {
+    async fn since(&self, revision: u64) -> Result<Vec<Edit>, StoreError> {
+        let skip = usize::try_from(revision).unwrap_or(usize::MAX);
+        Ok(self.state().edits.iter().skip(skip).cloned().collect())
+    }
+
+    async fn append(&self, expected: u64, edit: &Edit) -> Result<(), AppendError> {
+        let mut state = self.state();
+        let found = state.edits.len() as u64;
+        if found != expected {
+            return Err(AppendError::Behind { expected, found });
+        }
+        state.edits.push(edit.clone());
+        Ok(())
+    }
+
+    async fn settings(&self) -> Result<Settings, StoreError> {
+        Ok(self.state().settings.clone())
+    }
+
+    async fn put_settings(&self, expected: &Settings, new: &Settings) -> Result<bool, StoreError> {
+        let mut state = self.state();
+        let same = state.settings == *expected;
+        if same {
+            state.settings = new.clone();
+        }
+        Ok(same)
+    }
+}
+
+impl Store for MemoryStore {
+    fn size_bytes(&self) -> Option<u64> {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_stamp_wins_and_of_equal_ones_the_larger_value() {
+        let mut cells = BTreeMap::new();
+        let totals = |entered| Totals { entered, exited: 0 };
+        for (stamp_us, entered, kept) in [(5, 1, 1), (4, 9, 1), (5, 3, 3), (5, 2, 3), (6, 0, 0)] {
+            put(&mut cells, (), Cell { stamp_us, value: totals(entered) }, |totals| value::totals(*totals));
+            assert_eq!(cells[&()].value, totals(kept));
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! The stores, tested from outside.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "helpers of tests may fail loudly")]
+
+mod embedded;
+mod faults;
+mod owners;
+mod suite;
