@@ -6,11 +6,12 @@
 //!
 //! with e = T + 1 ms, (t0, n0) the baseline and N(d, x) the net of DPU d's crossings with `at < x`.
 
+use std::collections::BTreeMap;
+
 use crate::baseline::Baseline;
 use crate::id::{DoorwayId, DpuId, SpaceId};
 use crate::ledger::Totals;
 use crate::time::UnixMs;
-use crate::topology::Side;
 use crate::world::World;
 
 /// A DPU that said nothing for this long counts as silent, in ms.
@@ -92,32 +93,30 @@ impl World {
         let id = self.space(space)?.id.clone();
         let baseline = self.baseline(space, at);
         let end = at.plus_ms(1);
-        let boundary = self.boundary(space);
-        let mut terms = Vec::new();
-        for (doorway, inside) in &boundary {
-            for one in self.over(doorway.id.as_str()) {
+        let mut terms: Vec<Term> = Vec::new();
+        for (doorway, inside) in self.boundary(space) {
+            for one in self.over(doorway.as_str()) {
                 let (lo, hi) = (one.from.max(baseline.start()), one.end().min(end));
                 if lo < hi {
-                    let plus_enters = one.enters == **inside;
-                    terms.push(Term { dpu: one.dpu.clone(), doorway: doorway.id.clone(), plus_enters, lo, hi, current: one.covers(at) });
+                    let plus_enters = one.enters == *inside;
+                    terms.push(Term { dpu: one.dpu.clone(), doorway: doorway.clone(), plus_enters, lo, hi, current: one.covers(at) });
                 }
             }
         }
         let since = baseline.at.or_else(|| terms.iter().map(|term| term.lo).min()).unwrap_or(at);
-        let covered = |doorway: &DoorwayId| covers(terms.iter().filter(|term| term.doorway == *doorway), since, end);
-        let uncovered = self.uncovered(&boundary, covered);
+        let mut spans: BTreeMap<&DoorwayId, Vec<(UnixMs, UnixMs)>> =
+            self.boundary(space).map(|(doorway, _)| (doorway, Vec::new())).collect();
+        for term in &terms {
+            spans.entry(&term.doorway).or_default().push((term.lo, term.hi));
+        }
+        let uncovered = spans.into_iter().filter(|(_, spans)| !cover(spans, since, end)).map(|(doorway, _)| doorway.clone()).collect();
         Some(Plan { space: id, at, baseline, terms, uncovered })
-    }
-
-    /// The doorways of a boundary that are not covered.
-    fn uncovered(&self, boundary: &[(&crate::topology::Doorway, &Side)], covered: impl Fn(&DoorwayId) -> bool) -> Vec<DoorwayId> {
-        boundary.iter().map(|(doorway, _)| &doorway.id).filter(|id| !covered(id)).cloned().collect()
     }
 }
 
-/// Whether the terms together span `[from, to)`.
-fn covers<'a>(terms: impl Iterator<Item = &'a Term>, from: UnixMs, to: UnixMs) -> bool {
-    let mut spans: Vec<(UnixMs, UnixMs)> = terms.map(|term| (term.lo, term.hi)).collect();
+/// Whether spans together hold `[from, to)`.
+fn cover(spans: &[(UnixMs, UnixMs)], from: UnixMs, to: UnixMs) -> bool {
+    let mut spans = spans.to_vec();
     spans.sort_unstable();
     let reached = spans.into_iter().fold(from, |reached, (lo, hi)| if lo <= reached { reached.max(hi) } else { reached });
     reached >= to
@@ -129,15 +128,14 @@ impl Plan {
         self.terms.iter().flat_map(|term| [(&term.dpu, term.lo), (&term.dpu, term.hi)])
     }
 
-    /// The count, given each term's totals before its `lo` and its `hi`, and when its DPU was last heard.
-    ///
-    /// `found` holds one entry per term, in the order of [`Plan::terms`].
+    /// The count, given what the store holds for each term.
     #[must_use]
-    pub fn answer(self, found: impl IntoIterator<Item = Found>, silent_after_ms: i64) -> Count {
+    pub fn answer(self, found: impl Fn(&Term) -> Found, silent_after_ms: i64) -> Count {
         let (mut entered, mut exited) = (0, 0);
         let mut heard_to = (!self.terms.is_empty()).then_some(UnixMs::MAX);
         let mut silent = Vec::new();
-        for (term, found) in self.terms.iter().zip(found) {
+        for term in &self.terms {
+            let found = found(term);
             let plus = found.hi.entered.cast_signed() - found.lo.entered.cast_signed();
             let minus = found.hi.exited.cast_signed() - found.lo.exited.cast_signed();
             let (inward, outward) = if term.plus_enters { (plus, minus) } else { (minus, plus) };

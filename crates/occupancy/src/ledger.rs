@@ -10,6 +10,9 @@
 //!   else: what it rewrites may be what a crash left undone.
 //! - Counters after a merge come from the end of the merged ledger, never from the old counters plus something.
 //! - Totals are never clamped.
+//!
+//! They rest on two things: records come in log order, and a commit that was cut short is followed by the same records
+//! again, by redelivery from the log, or is atomic.
 
 use std::collections::{BTreeMap, BTreeSet};
 

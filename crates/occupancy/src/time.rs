@@ -110,13 +110,13 @@ impl Day {
 
 /// The instant at which the clocks of `zone` show `time` on `date`.
 ///
-/// When they show it twice, the first; when they skip it, the first instant after the gap. `None` only where chrono
-/// cannot tell.
+/// When they show it twice, the first; when they skip it, the first instant after the gap. `None` outside
+/// the years 1 to 9999.
 #[must_use]
 pub fn local_instant(zone: Tz, date: NaiveDate, time: NaiveTime) -> Option<UnixMs> {
     let wall = date.and_time(time);
     match zone.from_local_datetime(&wall) {
-        MappedLocalTime::Single(at) | MappedLocalTime::Ambiguous(at, _) => Some(UnixMs::of(&at)),
+        MappedLocalTime::Single(at) | MappedLocalTime::Ambiguous(at, _) => UnixMs::new(at.timestamp_millis()).ok(),
         MappedLocalTime::None => {
             // No zone is further than 26 hours from UTC on the wall clock, the day Samoa skipped included.
             let reads = |ms: i64| DateTime::from_timestamp_millis(ms).map(|utc| zone.from_utc_datetime(&utc.naive_utc()).naive_local());

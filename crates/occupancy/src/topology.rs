@@ -11,6 +11,9 @@ use crate::id::{DoorwayId, DpuId, IdError, OUTSIDE, SpaceId};
 use crate::installation::{Installation, InstallationError, in_order};
 use crate::time::UnixMs;
 
+/// How many levels a space may lie below its root: what is asked of a space walks up and down the tree.
+pub const MAX_DEPTH: usize = 32;
+
 /// One side of a doorway.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Side {
@@ -142,6 +145,12 @@ pub enum TopologyError {
         /// A space on the circle.
         space: SpaceId,
     },
+    /// A space stands too far below the root.
+    #[error("space {space} lies more than {MAX_DEPTH} levels below the root")]
+    TooDeep {
+        /// The space.
+        space: SpaceId,
+    },
     /// A reset, doorway or correction names no space of the document.
     #[error("{what} names space {space}, which is not in the document")]
     UnknownSpace {
@@ -182,7 +191,9 @@ pub enum TopologyError {
     #[error(transparent)]
     Installation(#[from] InstallationError),
     /// An id belongs to another root.
-    #[error("{kind} {id} already stands under root {root}: ids are unique in the deployment")]
+    #[error(
+        "{kind} {id} already stands under root {root}: ids are unique in the deployment, so take it away there before it can stand under {wanted}"
+    )]
     Taken {
         /// "space" or "doorway".
         kind: &'static str,
@@ -190,6 +201,8 @@ pub enum TopologyError {
         id: String,
         /// The root that has it.
         root: SpaceId,
+        /// The root that wants it.
+        wanted: SpaceId,
     },
     /// A doorway would get other sides.
     #[error("doorway {doorway} is between {} and {}: a rebuilt doorway needs a new id", was[0], was[1])]
@@ -200,8 +213,15 @@ pub enum TopologyError {
         was: [Side; 2],
     },
     /// Something would vanish, and with it part of the past.
-    #[error("this would remove {}: say so (allow_removal) if that is meant", .0.join(", "))]
+    #[error("this would remove {}: say so (allow_removal) if that is meant", listed(.0))]
     Removal(Vec<String>),
+}
+
+/// The first of a list, and how many more there are.
+fn listed(things: &[String]) -> String {
+    let shown: Vec<&str> = things.iter().take(20).map(String::as_str).collect();
+    let more = things.len() - shown.len();
+    shown.join(", ") + &if more > 0 { format!(" and {more} more") } else { String::new() }
 }
 
 impl Document {
@@ -254,13 +274,15 @@ impl Document {
         if parents.get(root) != Some(&None) {
             return Err(TopologyError::NoRoot { root: root.clone() });
         }
-        let mut rooted = BTreeSet::from([root]);
         for space in parents.keys() {
             let mut path = Vec::new();
             let mut here = *space;
-            while !rooted.contains(here) {
+            while here != root {
                 if path.contains(&here) {
                     return Err(TopologyError::Cycle { space: here.clone() });
+                }
+                if path.len() == MAX_DEPTH {
+                    return Err(TopologyError::TooDeep { space: (*space).clone() });
                 }
                 path.push(here);
                 let Some(parent) = parents.get(here).copied().flatten() else {
@@ -271,7 +293,6 @@ impl Document {
                 }
                 here = parent;
             }
-            rooted.extend(path);
         }
         Ok(parents)
     }

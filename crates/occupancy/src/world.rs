@@ -33,6 +33,8 @@ pub struct World {
     resets: BTreeMap<SpaceId, Vec<Reset>>,
     doorways: BTreeMap<DoorwayId, Doorway>,
     doors_of: BTreeMap<SpaceId, BTreeSet<DoorwayId>>,
+    /// Of each space, the doorways with exactly one side in its subtree, and that side.
+    boundaries: BTreeMap<SpaceId, BTreeMap<DoorwayId, Side>>,
     /// The sides of every doorway there ever was: ids are never reused for something else.
     sides_ever: BTreeMap<DoorwayId, [Side; 2]>,
     installations: BTreeMap<DpuId, Vec<Installation>>,
@@ -140,19 +142,8 @@ impl World {
     }
 
     /// The doorways with exactly one side in a space's subtree, each with that side: inner doorways cancel.
-    #[must_use]
-    pub fn boundary(&self, id: &str) -> Vec<(&Doorway, &Side)> {
-        let inside = self.subtree(id);
-        let within = |side: &&Side| side.space().is_some_and(|space| inside.contains(space));
-        let ids: BTreeSet<&DoorwayId> = inside.iter().filter_map(|space| self.doors_of.get(*space)).flatten().collect();
-        let doorways = ids.into_iter().filter_map(|id| self.doorways.get(id));
-        doorways
-            .filter_map(|doorway| {
-                let mut sides = doorway.between.iter().filter(within);
-                let side = sides.next()?;
-                sides.next().is_none().then_some((doorway, side))
-            })
-            .collect()
+    pub fn boundary(&self, id: &str) -> impl Iterator<Item = (&DoorwayId, &Side)> {
+        self.boundaries.get(id).into_iter().flatten()
     }
 
     /// Everything under a root, in the form it is edited in; `None` where there is no such root.
@@ -170,9 +161,13 @@ impl World {
     }
 
     fn put_topology(&mut self, root: &SpaceId, document: &Document, allow_removal: bool) -> Result<(), EditError> {
-        document.check(root)?;
-        let old = self.document(root.as_str()).unwrap_or_default();
-        self.check_ids(root, document)?;
+        let old = self.document(root.as_str());
+        // An empty document takes a root away.
+        if old.is_none() || *document != Document::default() {
+            document.check(root)?;
+        }
+        let old = old.unwrap_or_default();
+        self.check_ids(root, &old, document)?;
         if !allow_removal {
             let gone = removed(&old, document);
             if !gone.is_empty() {
@@ -198,10 +193,11 @@ impl World {
     }
 
     /// Checks a document's ids against those of other roots and of the past.
-    fn check_ids(&self, root: &SpaceId, document: &Document) -> Result<(), TopologyError> {
-        let taken = |kind, id: &dyn ToString, space: &SpaceId| match self.root_of(space.as_str()) {
-            Some(other) if other != root => Err(TopologyError::Taken { kind, id: id.to_string(), root: other.clone() }),
-            _ => Ok(()),
+    fn check_ids(&self, root: &SpaceId, old: &Document, document: &Document) -> Result<(), TopologyError> {
+        let here: BTreeSet<&SpaceId> = old.spaces.iter().map(|space| &space.id).collect();
+        let taken = |kind, id: &dyn ToString, space: &SpaceId| {
+            let other = if here.contains(space) { None } else { self.root_of(space.as_str()) };
+            other.map_or(Ok(()), |other| Err(TopologyError::Taken { kind, id: id.to_string(), root: other.clone(), wanted: root.clone() }))
         };
         for space in &document.spaces {
             taken("space", &space.id, &space.id)?;
@@ -223,6 +219,7 @@ impl World {
             self.children.remove(&space.id);
             self.resets.remove(&space.id);
             self.doors_of.remove(&space.id);
+            self.boundaries.remove(&space.id);
         }
         for doorway in &old.doorways {
             self.doorways.remove(&doorway.id);
@@ -236,17 +233,32 @@ impl World {
             }
             self.spaces.insert(space.id.clone(), space.clone());
         }
-        for reset in &document.resets {
-            let list = self.resets.entry(reset.space.clone()).or_default();
-            list.push(reset.clone());
-            list.sort();
+        let mut resets = document.resets.clone();
+        resets.sort();
+        for reset in resets {
+            self.resets.entry(reset.space.clone()).or_default().push(reset);
         }
         for doorway in &document.doorways {
             for space in doorway.between.iter().filter_map(Side::space) {
                 self.doors_of.entry(space.clone()).or_default().insert(doorway.id.clone());
             }
+            self.index_boundaries(doorway);
             self.sides_ever.entry(doorway.id.clone()).or_insert_with(|| doorway.between.clone());
             self.doorways.insert(doorway.id.clone(), doorway.clone());
+        }
+    }
+
+    /// Notes the spaces a doorway leads into or out of: those above exactly one of its sides.
+    fn index_boundaries(&mut self, doorway: &Doorway) {
+        let above = doorway.between.each_ref().map(|side| {
+            let spaces = side.space().into_iter().flat_map(|space| self.lineage(space.as_str()));
+            spaces.map(|space| space.id.clone()).collect::<Vec<_>>()
+        });
+        let [a, b] = &above;
+        for (side, own, other) in [(&doorway.between[0], a, b), (&doorway.between[1], b, a)] {
+            for space in own.iter().filter(|space| !other.contains(space)) {
+                self.boundaries.entry(space.clone()).or_default().insert(doorway.id.clone(), side.clone());
+            }
         }
     }
 

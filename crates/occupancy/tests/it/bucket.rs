@@ -123,3 +123,13 @@ fn a_day_begins_at_its_first_instant_though_clocks_go_back_over_midnight() {
         ["2006-10-29T02:30:00.000Z", "2006-10-30T03:30:00.000Z"]
     );
 }
+
+#[test]
+fn the_calendar_ends_where_instants_do() {
+    use chrono_tz::UTC;
+    for (_, interval) in Interval::ALL {
+        assert_eq!(interval.next(UTC, UnixMs::MAX), None);
+        let edges: Vec<UnixMs> = interval.edges(UTC, UnixMs::MAX, UnixMs::MAX).collect();
+        assert!(edges.len() <= 1, "{edges:?}");
+    }
+}

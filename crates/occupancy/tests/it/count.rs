@@ -3,7 +3,7 @@
 use chrono::{NaiveDateTime, NaiveTime};
 use chrono_tz::Tz;
 use occupancy::baseline::Kind;
-use occupancy::count::{Found, SILENT_AFTER_MS};
+use occupancy::count::{Found, SILENT_AFTER_MS, Term};
 use occupancy::crossing::{Crossing, Direction, Key};
 use occupancy::edit::{Change, Correction, Edit};
 use occupancy::ledger::Totals;
@@ -204,11 +204,11 @@ proptest! {
             let resets = resets(&case, id);
             for asked in &case.asked {
                 let plan = world.plan(id, *asked).unwrap();
-                let found: Vec<Found> = plan.terms.iter().map(|term| Found {
+                let found = |term: &Term| Found {
                     lo: totals_before(&case.crossings, term.dpu.as_str(), term.lo),
                     hi: totals_before(&case.crossings, term.dpu.as_str(), term.hi),
                     heard: None,
-                }).collect();
+                };
                 let count = plan.answer(found, SILENT_AFTER_MS);
                 let expected = naive(&case, id, *asked, &resets);
                 prop_assert_eq!((count.raw, count.baseline.count, count.baseline.at, count.entered, count.exited), expected, "{} at {}", id, asked);
@@ -276,12 +276,8 @@ fn an_answer_says_who_was_heard_who_was_silent_and_what_was_uncovered() {
     world.apply(&put("hall", document)).unwrap();
     let answer = |asked: i64, heard: [Option<i64>; 3]| {
         let plan = world.plan("hall", at(asked)).unwrap();
-        let found: Vec<Found> = plan
-            .terms
-            .iter()
-            .map(|term| Found { heard: heard[term.dpu.as_str()[1..].parse::<usize>().unwrap() - 1].map(at), ..Found::default() })
-            .collect();
-        plan.answer(found, 2_000)
+        let of = |term: &Term| heard[term.dpu.as_str()[1..].parse::<usize>().unwrap() - 1];
+        plan.answer(|term| Found { heard: of(term).map(at), ..Found::default() }, 2_000)
     };
     let early = answer(4_000, [Some(4_500), Some(4_000), None]);
     assert_eq!((early.heard_to, early.settled(), early.silent.len(), early.uncovered.len()), (Some(at(4_000)), true, 0, 0));

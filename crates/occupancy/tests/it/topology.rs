@@ -3,7 +3,7 @@
 use occupancy::edit::{Change, Correction, Edit, EditError};
 use occupancy::installation::{Installation, InstallationError};
 use occupancy::time::UnixMs;
-use occupancy::topology::{Document, Doorway, Reset, Side, Space, TopologyError};
+use occupancy::topology::{Document, Doorway, MAX_DEPTH, Reset, Side, Space, TopologyError};
 use occupancy::world::World;
 
 pub(crate) fn at(ms: i64) -> UnixMs {
@@ -178,4 +178,62 @@ fn corrections_are_made_once_and_retracted_once() {
     assert_eq!(refused(&world, &retract), EditError::AlreadyRetracted("c1".parse().unwrap()));
     assert_eq!(world.corrections().count(), 2, "a retracted correction is kept");
     assert_eq!(world.corrections_of("hall").unwrap().len(), 0);
+}
+
+#[test]
+fn a_root_can_be_taken_away_and_stand_under_another() {
+    let mut world = World::default();
+    world.apply(&put("house", house())).unwrap();
+    assert!(matches!(refused(&world, &put("house", Document::default())), EditError::Topology(TopologyError::Removal(_))));
+    assert!(matches!(refused(&world, &put("shed", Document::default())), EditError::Topology(TopologyError::NoRoot { .. })));
+    let mut campus = house();
+    campus.spaces[0].parent = Some("campus".parse().unwrap());
+    campus.spaces.push(space("campus", None));
+    assert!(refused(&world, &put("campus", campus.clone())).to_string().contains("take it away there before it can stand under campus"));
+    let change = Change::Topology { root: "house".parse().unwrap(), document: Document::default(), allow_removal: true };
+    world.apply(&Edit { made_at: at(0), change }).unwrap();
+    assert!(world.spaces().next().is_none() && world.placed().next().is_none());
+    world.apply(&put("campus", campus)).unwrap();
+    assert_eq!(world.root_of("hall").unwrap().as_str(), "campus");
+}
+
+#[test]
+fn trees_are_no_deeper_than_a_climb_may_be() {
+    let chain = |depth: usize| {
+        // The deepest sorts first, so that every climb is a long one.
+        let id = |i: usize| format!("s{:03}", 999 - i);
+        let spaces = (0..depth).map(|i| space(&id(i), (i > 0).then(|| id(i - 1)).as_deref())).collect();
+        put("s999", Document { spaces, ..Document::default() })
+    };
+    let mut world = World::default();
+    world.apply(&chain(MAX_DEPTH + 1)).unwrap();
+    assert!(matches!(refused(&world, &chain(MAX_DEPTH + 2)), EditError::Topology(TopologyError::TooDeep { .. })));
+    let mut forward = Document { spaces: vec![space("a0", None)], ..Document::default() };
+    forward.spaces.extend((1..=MAX_DEPTH + 1).map(|i| space(&format!("a{i}"), Some(&format!("a{}", i - 1)))));
+    assert!(matches!(refused(&world, &put("a0", forward)), EditError::Topology(TopologyError::TooDeep { .. })));
+}
+
+#[test]
+fn a_refusal_names_the_first_few() {
+    let mut world = World::default();
+    let spaces = std::iter::once(space("root", None)).chain((0..30).map(|i| space(&format!("s{i}"), Some("root")))).collect();
+    world.apply(&put("root", Document { spaces, ..Document::default() })).unwrap();
+    let error = refused(&world, &put("root", Document { spaces: vec![space("root", None)], ..Document::default() }));
+    assert!(error.to_string().contains(" and 10 more: say so"), "{error}");
+}
+
+#[test]
+fn boundaries_follow_the_tree_whatever_edits_came_before() {
+    let mut world = World::default();
+    world.apply(&put("house", house())).unwrap();
+    let names = |world: &World, id: &str| world.boundary(id).map(|(doorway, side)| format!("{doorway}:{side}")).collect::<Vec<_>>();
+    assert_eq!(names(&world, "house"), ["front:hall"]);
+    assert_eq!(names(&world, "hall"), ["front:hall", "inner:hall"]);
+    assert_eq!(names(&world, "cafe"), ["inner:cafe"]);
+    let mut nested = house();
+    nested.spaces[2].parent = Some("hall".parse().unwrap());
+    world.apply(&put("house", nested)).unwrap();
+    assert_eq!(names(&world, "hall"), ["front:hall"], "the cafe is part of the hall now");
+    world.apply(&put("house", house())).unwrap();
+    assert_eq!(names(&world, "hall"), ["front:hall", "inner:hall"]);
 }
