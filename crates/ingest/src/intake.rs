@@ -1,5 +1,7 @@
 //! The way in for HTTP: reports go straight into lanes, or to Kafka, and a receipt comes back.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use async_trait::async_trait;
 use store::Reason;
 use wire::{Bad, Report};
@@ -58,4 +60,26 @@ pub enum IntakeError {
     /// The server is stopping; part of it may be durable.
     #[error("the server is stopping: send it again unchanged")]
     Stopping,
+    /// Sending it again unchanged does not help: the store is corrupt, or Kafka does not take it.
+    #[error("not taken in: {0}")]
+    Failed(String),
+}
+
+/// Counts a request while it waits, however it ends.
+#[derive(Debug)]
+pub struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    /// One more waits, until this is dropped.
+    #[must_use]
+    pub fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }

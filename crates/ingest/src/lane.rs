@@ -1,0 +1,246 @@
+//! A lane: the one owner of its DPUs' ledgers. It commits as soon as the previous commit is done, so batches grow with
+//! load by themselves.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use occupancy::id::DpuId;
+use occupancy::ledger::Counters;
+use prometheus::IntGauge;
+use store::{Ledgers, StoreError};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+use crate::batch::Batch;
+use crate::item::{Ack, Item};
+use crate::metrics::Metrics;
+
+/// Limits of a lane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LaneConfig {
+    /// How many items may wait.
+    pub queue_items: usize,
+    /// How many items go into one commit at most.
+    pub batch_items: usize,
+    /// How many crossings go into one commit at most; an item with more is committed alone.
+    pub batch_crossings: usize,
+}
+
+impl Default for LaneConfig {
+    fn default() -> Self {
+        Self { queue_items: 1024, batch_items: 1024, batch_crossings: 20_000 }
+    }
+}
+
+/// A running lane. Dropping it abandons what is queued.
+#[derive(Debug)]
+pub struct Lane<A> {
+    queue: mpsc::Sender<Queued<A>>,
+    queued_items: IntGauge,
+    close: watch::Sender<bool>,
+    state: watch::Receiver<State>,
+    task: JoinHandle<()>,
+}
+
+/// An item that was not queued.
+#[derive(Debug)]
+pub enum Rejected<A> {
+    /// The queue is full: try again later.
+    Full(Item<A>),
+    /// The lane was drained or has failed.
+    Closed(Item<A>),
+}
+
+/// How a lane ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Drained {
+    /// All that was queued is durable and acknowledged.
+    Finished,
+    /// Patience ran out: acks were dropped.
+    Abandoned,
+    /// The store is corrupt: acks were dropped.
+    Failed(StoreError),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum State {
+    Running,
+    Finished,
+    Failed(StoreError),
+}
+
+#[derive(Debug)]
+struct Queued<A> {
+    item: Item<A>,
+    _counted: Counted,
+}
+
+/// Counts an item in the gauge while it waits, however it leaves.
+#[derive(Debug)]
+struct Counted(IntGauge);
+
+impl Counted {
+    fn new(gauge: &IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+impl<A: Ack> Lane<A> {
+    /// Starts a lane on `runtime`, over the ledgers in `store`.
+    #[must_use]
+    pub fn spawn(runtime: &tokio::runtime::Handle, config: LaneConfig, store: Arc<dyn Ledgers>, metrics: Metrics) -> Self {
+        let (queue, items) = mpsc::channel(config.queue_items.max(1));
+        let (close, closed) = watch::channel(false);
+        let (report, state) = watch::channel(State::Running);
+        let queued_items = metrics.queued_items.clone();
+        let worker = Worker { items, closed, waiting: VecDeque::new(), known: HashMap::new(), config, store, metrics };
+        let task = runtime.spawn(async move {
+            let end = match worker.run().await {
+                Ok(()) => State::Finished,
+                Err(error) => {
+                    tracing::error!(%error, "a lane stopped");
+                    State::Failed(error)
+                }
+            };
+            report.send_replace(end);
+        });
+        Self { queue, queued_items, close, state, task }
+    }
+
+    /// Queues an item, if there is room.
+    ///
+    /// # Errors
+    /// The item comes back, with the reason.
+    pub fn try_submit(&self, item: Item<A>) -> Result<(), Rejected<A>> {
+        match self.queue.try_reserve() {
+            Ok(place) => {
+                place.send(Queued { item, _counted: Counted::new(&self.queued_items) });
+                Ok(())
+            }
+            Err(mpsc::error::TrySendError::Full(())) => Err(Rejected::Full(item)),
+            Err(mpsc::error::TrySendError::Closed(())) => Err(Rejected::Closed(item)),
+        }
+    }
+
+    /// Queues an item, waiting for room.
+    ///
+    /// # Errors
+    /// The item comes back when the lane was drained or has failed.
+    pub async fn submit(&self, item: Item<A>) -> Result<(), Item<A>> {
+        match self.queue.reserve().await {
+            Ok(place) => {
+                place.send(Queued { item, _counted: Counted::new(&self.queued_items) });
+                Ok(())
+            }
+            Err(_closed) => Err(item),
+        }
+    }
+
+    /// How many items wait.
+    #[must_use]
+    pub fn depth(&self) -> usize {
+        self.queue.max_capacity() - self.queue.capacity()
+    }
+
+    /// Why the lane stopped by itself, if it did.
+    #[must_use]
+    pub fn failure(&self) -> Option<StoreError> {
+        match &*self.state.borrow() {
+            State::Failed(error) => Some(error.clone()),
+            State::Running | State::Finished => None,
+        }
+    }
+
+    /// Takes no more items; what is queued is still committed.
+    pub fn close(&self) {
+        self.close.send_replace(true);
+    }
+
+    /// Takes no more items, and finishes what is queued; abandons what is left when patience runs out.
+    /// When this returns the lane has ended.
+    pub async fn drain(&self, patience: Duration) -> Drained {
+        self.close();
+        let mut state = self.state.clone();
+        let ended = tokio::time::timeout(patience, state.wait_for(|state| *state != State::Running)).await.is_ok();
+        if !ended {
+            self.task.abort();
+            // The state's sender goes with the task: this waits until the task is gone.
+            let _ = state.wait_for(|state| *state != State::Running).await;
+        }
+        match &*state.borrow() {
+            State::Running => Drained::Abandoned,
+            State::Finished => Drained::Finished,
+            State::Failed(error) => Drained::Failed(error.clone()),
+        }
+    }
+}
+
+impl<A> Drop for Lane<A> {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+struct Worker<A> {
+    items: mpsc::Receiver<Queued<A>>,
+    closed: watch::Receiver<bool>,
+    /// Received, not yet in a batch.
+    waiting: VecDeque<Item<A>>,
+    known: HashMap<DpuId, Counters>,
+    config: LaneConfig,
+    store: Arc<dyn Ledgers>,
+    metrics: Metrics,
+}
+
+impl<A: Ack> Worker<A> {
+    async fn run(mut self) -> Result<(), StoreError> {
+        while self.receive().await {
+            let (items, crossings) = self.batch();
+            self.metrics.batch_crossings.observe(crossings as f64);
+            let batch = Batch::new(self.waiting.drain(..items));
+            batch.commit(&mut self.known, &self.store, &self.metrics).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until there is something to do; false when there will be nothing more.
+    async fn receive(&mut self) -> bool {
+        let limit = self.config.batch_items.max(1);
+        let mut received = Vec::new();
+        if self.waiting.is_empty() {
+            let closing = async { self.closed.wait_for(|closed| *closed).await.is_ok() };
+            let closing = tokio::select! {
+                _ = self.items.recv_many(&mut received, limit) => false,
+                closing = closing => closing,
+            };
+            if closing {
+                // What is queued is still received; nothing joins it.
+                self.items.close();
+                self.items.recv_many(&mut received, limit).await;
+            }
+        }
+        self.waiting.extend(received.into_iter().map(|queued| queued.item));
+        !self.waiting.is_empty()
+    }
+
+    /// How many of the waiting items make the next batch, at least one, and their crossings.
+    fn batch(&self) -> (usize, usize) {
+        let (mut items, mut crossings) = (0, 0);
+        for item in &self.waiting {
+            let more: usize = item.records.iter().map(|(_, record)| record.crossings.len()).sum();
+            if items > 0 && crossings + more > self.config.batch_crossings {
+                break;
+            }
+            (items, crossings) = (items + 1, crossings + more);
+        }
+        (items, crossings)
+    }
+}
