@@ -28,7 +28,7 @@ impl Kept {
             let mut part = DayTail { last: rows_of(day).next_back().copied(), ..DayTail::default() };
             if let Some(key) = from.iter().find(|key| key.at.day() == day) {
                 part.rows = rows_of(day).filter(|row| row.key >= *key).copied().collect();
-                part.before = rows_of(day).filter(|row| row.key < *key).next_back().map_or(Totals::default(), |row| row.totals);
+                part.before = rows_of(day).rfind(|row| row.key < *key).map_or(Totals::default(), |row| row.totals);
             }
             tail.days.insert(day, part);
         }

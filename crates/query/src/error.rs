@@ -1,0 +1,71 @@
+//! Why a question cannot be answered or an edit cannot be made.
+
+use occupancy::edit::EditError;
+use occupancy::time::UnixMs;
+use store::StoreError;
+
+/// Why a question cannot be answered.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum QueryError {
+    /// No space of that id.
+    #[error("there is no space {0}")]
+    UnknownSpace(String),
+    /// No DPU of that id was ever heard or hung.
+    #[error("there is no DPU {0}: it has neither been heard nor hung anywhere")]
+    UnknownDpu(String),
+    /// The instant is in the future.
+    #[error("{at} is in the future: a count can be asked for up to {latest}")]
+    Ahead {
+        /// The instant asked for.
+        at: UnixMs,
+        /// The latest one that can be.
+        latest: UnixMs,
+    },
+    /// A range holds no instant.
+    #[error("the range from {from} to {to} is empty: `to` is excluded and must be later than `from`")]
+    EmptyRange {
+        /// Its start.
+        from: UnixMs,
+        /// Its end.
+        to: UnixMs,
+    },
+    /// A page of no size, or too large.
+    #[error("a page holds 1 to {most} entries, not {asked}")]
+    Limit {
+        /// Asked for.
+        asked: usize,
+        /// The most there can be.
+        most: usize,
+    },
+    /// Too many spaces, or none.
+    #[error("1 to {most} spaces can be asked for at once, not {asked}")]
+    Spaces {
+        /// Asked for.
+        asked: usize,
+        /// The most there can be.
+        most: usize,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why an edit was not made. Nothing has changed, unless the store says the outcome is unknown.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EditFailed {
+    /// What the edit was made from has changed since.
+    #[error("it has changed since it was read: read it again and make the edit anew")]
+    Stale,
+    /// The edit breaks a rule.
+    #[error(transparent)]
+    Refused(#[from] EditError),
+    /// Other edits always came first.
+    #[error("other edits came first {attempts} times: try again")]
+    Contended {
+        /// How often it was tried.
+        attempts: usize,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}

@@ -1,0 +1,115 @@
+//! The world as the edits leave it, kept at hand, and edits by compare-and-set.
+
+use std::sync::Arc;
+
+use occupancy::edit::{Change, Edit};
+use occupancy::time::UnixMs;
+use occupancy::world::World;
+use store::{AppendError, Edits, StoreError};
+use tokio::sync::{Mutex, RwLock};
+
+use crate::effect::Effect;
+use crate::error::EditFailed;
+
+/// How often an edit is tried anew when somebody else's comes first.
+const ATTEMPTS: usize = 16;
+
+/// The world at one revision.
+#[derive(Debug, Clone, Default)]
+pub struct Snapshot {
+    /// Spaces, doorways, installations, corrections.
+    pub world: Arc<World>,
+    /// How many edits made it.
+    pub revision: u64,
+}
+
+/// What an edit did, or in a dry run would do.
+#[derive(Debug, Clone)]
+pub struct Edited {
+    /// What differs.
+    pub effect: Effect,
+    /// The world with the edit.
+    pub after: Snapshot,
+}
+
+/// The world, brought up to date on each use.
+pub struct Topology {
+    edits: Arc<dyn Edits>,
+    seen: RwLock<Snapshot>,
+    /// Edits of this process queue here instead of racing each other.
+    editing: Mutex<()>,
+}
+
+impl Topology {
+    /// The world of a store.
+    #[must_use]
+    pub fn new(edits: Arc<dyn Edits>) -> Self {
+        Self { edits, seen: RwLock::default(), editing: Mutex::default() }
+    }
+
+    /// The world as it is now.
+    ///
+    /// # Errors
+    /// The store fails, or holds an edit that cannot be made.
+    pub async fn current(&self) -> Result<Snapshot, StoreError> {
+        let seen = self.seen.read().await.clone();
+        if self.edits.since(seen.revision).await?.is_empty() {
+            return Ok(seen);
+        }
+        let mut seen = self.seen.write().await;
+        let mut next = seen.clone();
+        for edit in self.edits.since(seen.revision).await? {
+            next.revision += 1;
+            let made = Arc::make_mut(&mut next.world).apply(&edit);
+            made.map_err(|error| StoreError::Corrupt(format!("edit {} cannot be made: {error}", next.revision)))?;
+        }
+        *seen = next.clone();
+        Ok(next)
+    }
+
+    /// Makes one edit, if `holds` is true of the world it changes; a dry run only says what it would do.
+    ///
+    /// `holds` is asked about the very revision the edit is appended to, so of two that race one is told. An edit that
+    /// changes nothing is not written.
+    ///
+    /// # Errors
+    /// `holds` is not true, the edit breaks a rule, or the store fails.
+    pub async fn edit(
+        &self,
+        change: Change,
+        now: UnixMs,
+        dry_run: bool,
+        holds: impl Fn(&World) -> bool + Send + Sync,
+    ) -> Result<Edited, EditFailed> {
+        let edit = Edit { made_at: now, change };
+        let _queue = self.editing.lock().await;
+        for _ in 0..ATTEMPTS {
+            let before = self.current().await?;
+            if !holds(&before.world) {
+                return Err(EditFailed::Stale);
+            }
+            let mut world = World::clone(&before.world);
+            world.apply(&edit)?;
+            let effect = Effect::of(&before.world, &world, &edit);
+            if dry_run || world == *before.world {
+                return Ok(Edited { effect, after: Snapshot { world: Arc::new(world), revision: before.revision } });
+            }
+            match self.edits.append(before.revision, &edit).await {
+                Ok(()) => return Ok(Edited { effect, after: self.advance(before.revision + 1, world).await }),
+                Err(AppendError::Behind { .. }) => {}
+                Err(AppendError::Store(error)) => return Err(error.into()),
+            }
+        }
+        Err(EditFailed::Contended { attempts: ATTEMPTS })
+    }
+
+    /// Remembers the world an edit made, unless a later one is known already.
+    async fn advance(&self, revision: u64, world: World) -> Snapshot {
+        let made = Snapshot { world: Arc::new(world), revision };
+        let mut seen = self.seen.write().await;
+        if seen.revision < revision {
+            *seen = made.clone();
+        }
+        made
+    }
+}

@@ -1,0 +1,120 @@
+//! Edits: whole or not at all, of two that race one is told, a dry run writes nothing.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use occupancy::edit::{Change, Edit};
+use occupancy::topology::{Document, Reset};
+use query::{EditFailed, Topology};
+use store::{AppendError, Edits, MemoryStore, Settings, StoreError};
+
+use crate::support::{NOW, at, campus, edit, hung, id, query, space, topology};
+
+/// Lets others go first between reading and appending.
+struct Slow(Arc<MemoryStore>);
+
+#[async_trait]
+impl Edits for Slow {
+    async fn since(&self, revision: u64) -> Result<Vec<Edit>, StoreError> {
+        self.0.since(revision).await
+    }
+    async fn append(&self, expected: u64, edit: &Edit) -> Result<(), AppendError> {
+        tokio::task::yield_now().await;
+        self.0.append(expected, edit).await
+    }
+    async fn settings(&self) -> Result<Settings, StoreError> {
+        self.0.settings().await
+    }
+    async fn put_settings(&self, expected: &Settings, new: &Settings) -> Result<bool, StoreError> {
+        self.0.put_settings(expected, new).await
+    }
+}
+
+#[tokio::test]
+async fn of_two_edits_of_the_same_revision_one_is_told() {
+    let store = Arc::new(MemoryStore::new());
+    // Two processes over one store.
+    let (a, b) = (Topology::new(Arc::new(Slow(store.clone()))), Topology::new(Arc::new(Slow(store.clone()))));
+    a.edit(topology(campus()), at(NOW), false, |_| true).await.unwrap();
+    for round in 0..20u64 {
+        let read = a.current().await.unwrap();
+        let with = |name: &str| {
+            let mut document = read.world.document("campus").unwrap();
+            document.spaces.push(space(&format!("{name}{round}"), Some("campus")));
+            topology(document)
+        };
+        let holds = |world: &occupancy::world::World| world.document("campus") == read.world.document("campus");
+        let (first, second) = tokio::join!(a.edit(with("a"), at(NOW), false, holds), b.edit(with("b"), at(NOW), false, holds));
+        let failed: Vec<_> = [first, second].into_iter().filter_map(Result::err).collect();
+        assert_eq!(failed, [EditFailed::Stale], "round {round}");
+        assert_eq!(b.current().await.unwrap().revision, round + 2);
+    }
+}
+
+#[tokio::test]
+async fn an_edit_that_another_one_overtook_is_made_after_it() {
+    let store = Arc::new(MemoryStore::new());
+    let (a, b) = (Topology::new(Arc::new(Slow(store.clone()))), Topology::new(Arc::new(Slow(store.clone()))));
+    a.edit(topology(campus()), at(NOW), false, |_| true).await.unwrap();
+    let hang = |dpu: &str| Change::Installations { dpu: id(dpu), list: vec![hung(dpu, "side", "hall", NOW, None)] };
+    let (first, second) = tokio::join!(a.edit(hang("2"), at(NOW), false, |_| true), b.edit(hang("3"), at(NOW), false, |_| true));
+    let mut revisions = [first.unwrap().after.revision, second.unwrap().after.revision];
+    revisions.sort_unstable();
+    assert_eq!(revisions, [2, 3]);
+    let world = Topology::new(store).current().await.unwrap().world;
+    assert_eq!(world.over("side").count(), 2);
+}
+
+#[tokio::test]
+async fn a_dry_run_names_what_would_change_and_writes_nothing() {
+    let store = Arc::new(MemoryStore::new());
+    let query = query(&store, at(NOW));
+    edit(&query, topology(campus())).await;
+    let flipped = Change::Installations { dpu: id("1"), list: vec![hung("1", "front", "outside", "2024-01-01T00:00:00Z", None)] };
+    let told = query.topology().edit(flipped, at(NOW), true, |_| true).await.unwrap().effect;
+    assert_eq!((told.installations.changed.len(), told.installations.added.len(), told.installations.removed.len()), (1, 0, 0));
+    assert_eq!(told.past, [id("campus"), id("hall")].into());
+    assert_eq!(store.since(0).await.unwrap().len(), 1);
+
+    let renewed = vec![hung("1", "front", "hall", "2024-01-01T00:00:00Z", Some(NOW)), hung("1", "front", "outside", NOW, None)];
+    let told = query.topology().edit(Change::Installations { dpu: id("1"), list: renewed }, at(NOW), true, |_| true).await.unwrap();
+    assert_eq!(told.effect.past, [].into(), "an edit from now on leaves the past alone");
+
+    let reset = |from: &str| {
+        let mut document = campus();
+        document.resets = vec![Reset { space: id("hall"), from: at(from), at: "04:00:00".parse().ok() }];
+        topology(document)
+    };
+    let told = query.topology().edit(reset("2024-03-01T12:00:00.001Z"), at(NOW), true, |_| true).await.unwrap().effect;
+    assert_eq!((told.resets.added.len(), told.past), (1, [].into()));
+    let told = query.topology().edit(reset("2024-02-01T00:00:00Z"), at(NOW), true, |_| true).await.unwrap().effect;
+    assert_eq!(told.past, [id("hall")].into(), "the campus keeps to its own resets");
+
+    let mut deeper = campus();
+    deeper.spaces.push(space("wing", Some("campus")));
+    deeper.spaces[1].parent = Some(id("wing"));
+    let told = query.topology().edit(topology(deeper), at(NOW), true, |_| true).await.unwrap().effect;
+    assert_eq!((told.spaces.added.len(), told.spaces.changed.len()), (1, 1));
+    assert_eq!(told.past, [].into(), "a floor in between changes no boundary of old");
+}
+
+#[tokio::test]
+async fn an_edit_that_changes_nothing_is_not_written_and_a_refused_one_leaves_the_world_alone() {
+    let store = Arc::new(MemoryStore::new());
+    let query = query(&store, at(NOW));
+    edit(&query, topology(campus())).await;
+    edit(&query, topology(campus())).await;
+    assert_eq!(query.topology().current().await.unwrap().revision, 1);
+    let refused = query.topology().edit(topology(Document::default()), at(NOW), false, |_| true).await.unwrap_err();
+    assert!(matches!(refused, EditFailed::Refused(_)), "{refused}");
+    assert_eq!(query.topology().current().await.unwrap().world.document("campus"), Some(campus()));
+}
+
+#[tokio::test]
+async fn a_stored_edit_that_cannot_be_made_is_told_as_such() {
+    let store = Arc::new(MemoryStore::new());
+    let edit = Edit { made_at: at(NOW), change: topology(Document::default()) };
+    store.append(0, &edit).await.unwrap();
+    let error = Topology::new(store).current().await.unwrap_err();
+    assert!(matches!(&error, StoreError::Corrupt(why) if why.contains("edit 1 cannot be made")), "{error}");
+}

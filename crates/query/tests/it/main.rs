@@ -1,0 +1,10 @@
+//! Answers, over the memory store.
+
+#[cfg(test)]
+mod answers;
+#[cfg(test)]
+mod edits;
+#[cfg(test)]
+mod model;
+#[cfg(test)]
+mod support;
