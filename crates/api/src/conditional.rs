@@ -1,0 +1,100 @@
+//! ETags: the hash of a body. Reads answer 304 where the reader has that body already, writes need the one they change.
+
+use std::fmt::Write;
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::header::{CACHE_CONTROL, ETAG, IF_MATCH, IF_NONE_MATCH};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use sha2::{Digest, Sha256};
+
+use crate::problem::{Kind, Problem};
+
+/// The tag of a body.
+pub(crate) fn etag(body: &[u8]) -> String {
+    let mut tag = String::from("\"");
+    for byte in Sha256::digest(body).iter().take(16) {
+        // Writing to a text does not fail.
+        let _ = write!(tag, "{byte:02x}");
+    }
+    tag.push('"');
+    tag
+}
+
+/// Tags every successful read, and answers 304 where nothing changed. The past can change, so caches must ask.
+pub(crate) async fn tag(request: Request, next: Next) -> Response {
+    let reads = request.method() == Method::GET;
+    let known = Tags::of(request.headers(), &IF_NONE_MATCH);
+    let response = next.run(request).await;
+    if !reads || response.status() != StatusCode::OK {
+        return response;
+    }
+    let (mut parts, body) = response.into_parts();
+    // Every body up to here was made in memory, in one piece.
+    let Ok(bytes) = axum::body::to_bytes(body, usize::MAX).await else {
+        return Problem::new(Kind::Internal, "the answer broke off").into_response();
+    };
+    let tag = etag(&bytes);
+    let unchanged = known.is_some_and(|known| known.matches(&tag));
+    parts.headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    parts.headers.extend(HeaderValue::try_from(tag).map(|tag| (ETAG, tag)));
+    if unchanged {
+        parts.status = StatusCode::NOT_MODIFIED;
+        return Response::from_parts(parts, Body::empty());
+    }
+    Response::from_parts(parts, Body::from(bytes))
+}
+
+/// The tags of an `If-Match` or `If-None-Match`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Tags {
+    Any,
+    These(Vec<String>),
+}
+
+impl Tags {
+    fn of(headers: &HeaderMap, name: &HeaderName) -> Option<Self> {
+        let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+        // A proxy that compresses makes tags weak; ours stand for the body before that.
+        let tags: Vec<String> =
+            values.flat_map(|value| value.split(',')).map(|tag| tag.trim().trim_start_matches("W/").to_owned()).collect();
+        if tags.is_empty() {
+            return None;
+        }
+        Some(if tags.iter().any(|tag| tag == "*") { Self::Any } else { Self::These(tags) })
+    }
+
+    fn matches(&self, tag: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::These(tags) => tags.iter().any(|one| one == tag),
+        }
+    }
+}
+
+/// Which version a write changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Precondition {
+    if_match: Option<Tags>,
+    if_none_match: Option<Tags>,
+}
+
+impl Precondition {
+    /// What the headers say; one of them is needed.
+    pub(crate) fn of(headers: &HeaderMap) -> Result<Self, Problem> {
+        let [if_match, if_none_match] = [IF_MATCH, IF_NONE_MATCH].map(|name| Tags::of(headers, &name));
+        if if_match.is_none() && if_none_match.is_none() {
+            let detail = "send the header If-Match with the ETag of what you read, or If-None-Match: * for something new";
+            return Err(Problem::new(Kind::PreconditionRequired, detail));
+        }
+        Ok(Self { if_match, if_none_match })
+    }
+
+    /// Whether it holds for a resource with this tag, or (`None`) for none.
+    pub(crate) fn holds(&self, current: Option<&str>) -> bool {
+        let matches = |tags: &Tags| current.is_some_and(|current| tags.matches(current));
+        self.if_match.as_ref().is_none_or(matches) && !self.if_none_match.as_ref().is_some_and(matches)
+    }
+}

@@ -1,0 +1,176 @@
+//! How many people are in a space at an instant.
+
+use axum::Json;
+use axum::extract::State;
+use occupancy::baseline::Kind as BaselineKind;
+use occupancy::count::Count;
+use occupancy::id::SpaceId;
+use occupancy::time::UnixMs;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::App;
+use crate::extract::{Id, Params, parse};
+use crate::instant::Instant;
+use crate::problem::{Kind, Problem};
+
+pub(crate) fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(count)).routes(routes!(counts))
+}
+
+/// The instant asked for.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct At {
+    /// The instant, crossings stamped with it included; up to the clock tolerance (5 minutes) ahead. Absent: now, or the
+    /// newest crossing of the space's DPUs where that is later.
+    #[param(value_type = Option<String>, format = DateTime, example = "2005-08-01T19:00:00Z")]
+    at: Option<Instant>,
+}
+
+/// The spaces and the instant asked for.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "it describes what read_counts reads: repeated parameters are beyond the usual reader")]
+struct Several {
+    /// A space; repeat it for more, up to 1,000.
+    #[param(example = "hall")]
+    space: Vec<String>,
+    /// The instant, as for a single count; absent: now, the same for all.
+    #[param(format = DateTime)]
+    at: Option<String>,
+}
+
+/// How many people are in a space, and how that comes about: baseline.count + entered - exited = raw.
+#[derive(Serialize, ToSchema)]
+struct CountAnswer {
+    /// The space.
+    #[schema(example = "hall")]
+    space: String,
+    /// The instant this is the answer for, crossings stamped with it included.
+    at: Instant,
+    /// How many people: raw, but never below 0.
+    #[schema(example = 12)]
+    count: i64,
+    /// As it adds up. Below 0 where more people were seen to leave than to enter; they pay that back first.
+    #[schema(example = 12)]
+    raw: i64,
+    /// Where the count starts.
+    baseline: BaselineAnswer,
+    /// Entered since the baseline.
+    #[schema(example = 57)]
+    entered: i64,
+    /// Exited since the baseline.
+    #[schema(example = 45)]
+    exited: i64,
+    /// Up to when every DPU that counts here has been heard; null while one never was, or there is none.
+    heard_to: Option<Instant>,
+    /// Whether every DPU that counts here has been heard up to `at`: nothing is likely to change any more.
+    settled: bool,
+    /// DPUs that hung here at `at` and were last heard more than the silence limit (2 minutes) before.
+    silent: Vec<String>,
+    /// Doorways with no DPU during part of the time since the baseline: who went there was not seen.
+    uncovered: Vec<String>,
+    /// How many people the space is meant for.
+    capacity: Option<u32>,
+}
+
+/// Where a count starts: the latest of a correction, a daily reset, the beginning.
+#[derive(Serialize, ToSchema)]
+struct BaselineAnswer {
+    /// `beginning`, `reset` or `correction`.
+    #[schema(example = "reset")]
+    kind: &'static str,
+    /// When; null at the beginning.
+    at: Option<Instant>,
+    /// From which count.
+    count: i64,
+}
+
+impl CountAnswer {
+    fn of(count: &Count, capacity: Option<u32>) -> Self {
+        let kind = match count.baseline.kind {
+            BaselineKind::Beginning => "beginning",
+            BaselineKind::Reset => "reset",
+            BaselineKind::Correction => "correction",
+        };
+        Self {
+            space: count.space.to_string(),
+            at: Instant(count.at),
+            count: count.count(),
+            raw: count.raw,
+            baseline: BaselineAnswer { kind, at: count.baseline.at.map(Instant), count: count.baseline.count },
+            entered: count.entered,
+            exited: count.exited,
+            heard_to: count.heard_to.map(Instant),
+            settled: count.settled(),
+            silent: count.silent.iter().map(ToString::to_string).collect(),
+            uncovered: count.uncovered.iter().map(ToString::to_string).collect(),
+            capacity,
+        }
+    }
+}
+
+/// The counts of several spaces.
+#[derive(Serialize, ToSchema)]
+struct CountsAnswer {
+    /// In the order asked, all at the same instant.
+    counts: Vec<CountAnswer>,
+}
+
+/// How many people are in a space, now or at any instant?
+#[utoipa::path(
+    get,
+    path = "/v1/spaces/{id}/count",
+    tag = "counts",
+    params(("id" = String, Path, description = "The space", example = "hall"), At),
+    responses(
+        (status = 200, description = "The count", body = CountAnswer),
+        (status = 404, description = "There is no such space"),
+        (status = 422, description = "The instant is in the future")
+    )
+)]
+async fn count(State(app): State<App>, Id(space): Id<SpaceId>, Params(At { at }): Params<At>) -> Result<Json<CountAnswer>, Problem> {
+    let mut counts = answer(&app, &[space], at.map(|at| at.0)).await?;
+    counts.pop().map(Json).ok_or_else(|| Problem::new(Kind::Internal, "no count came of one space"))
+}
+
+/// How many people are in several spaces at the same instant?
+#[utoipa::path(
+    get,
+    path = "/v1/counts",
+    tag = "counts",
+    params(Several),
+    responses(
+        (status = 200, description = "The counts", body = CountsAnswer),
+        (status = 404, description = "One of the spaces does not exist"),
+        (status = 422, description = "The instant is in the future")
+    )
+)]
+async fn counts(State(app): State<App>, Params(pairs): Params<Vec<(String, String)>>) -> Result<Json<CountsAnswer>, Problem> {
+    let (spaces, at) = read_counts(&pairs)?;
+    Ok(Json(CountsAnswer { counts: answer(&app, &spaces, at).await? }))
+}
+
+fn read_counts(pairs: &[(String, String)]) -> Result<(Vec<SpaceId>, Option<UnixMs>), Problem> {
+    let (mut spaces, mut at) = (Vec::new(), None);
+    for (name, value) in pairs {
+        match name.as_str() {
+            "space" => spaces.push(parse(value)?),
+            "at" if at.is_none() => at = Some(value.parse().map_err(|error| Problem::new(Kind::BadQuery, format!("at: {error}")))?),
+            "at" => return Err(Problem::new(Kind::BadQuery, "`at` stands twice")),
+            other => return Err(Problem::new(Kind::BadQuery, format!("there is no parameter {other:?}: expected `space` and `at`"))),
+        }
+    }
+    Ok((spaces, at))
+}
+
+async fn answer(app: &App, spaces: &[SpaceId], at: Option<UnixMs>) -> Result<Vec<CountAnswer>, Problem> {
+    let counts = app.query.counts(spaces, at).await?;
+    let world = app.query.topology().current().await?.world;
+    let capacity = |space: &SpaceId| world.space(space.as_str()).and_then(|space| space.capacity);
+    Ok(counts.iter().map(|count| CountAnswer::of(count, capacity(&count.space))).collect())
+}

@@ -1,0 +1,132 @@
+//! The DPUs, and how they are.
+
+use axum::Json;
+use axum::extract::State;
+use occupancy::id::DpuId;
+use query::Dpu;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use wire::document::InstallationEntry;
+
+use crate::extract::{Id, Params};
+use crate::instant::Instant;
+use crate::problem::Problem;
+use crate::{App, cursor};
+
+pub(crate) fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(dpus)).routes(routes!(dpu))
+}
+
+/// Which DPUs.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct Which {
+    /// Only those that ever hung somewhere (`true`) or never did (`false`).
+    placed: Option<bool>,
+    /// The `next` of the page before.
+    cursor: Option<String>,
+    /// How many DPUs a page holds: 1 to 1,000.
+    #[serde(default = "hundred")]
+    #[param(default = 100, minimum = 1, maximum = 1000)]
+    limit: usize,
+}
+
+fn hundred() -> usize {
+    100
+}
+
+/// A sensor over a doorway.
+#[derive(Serialize, ToSchema)]
+struct DpuAnswer {
+    /// Its id.
+    #[schema(example = "283")]
+    id: String,
+    /// - `healthy`: hangs somewhere, sends heartbeats, heard within the silence limit (2 minutes)
+    /// - `silent`: hangs somewhere, last heard longer ago, or never
+    /// - `unmonitored`: its silence says nothing, as it never sent a heartbeat or was taken down
+    /// - `unplaced`: never hung anywhere, so its crossings count nowhere yet
+    #[schema(example = "healthy")]
+    state: &'static str,
+    /// Last heard: a crossing or heartbeat; null if never.
+    heard_at: Option<Instant>,
+    /// Its last crossing, by its own clock.
+    last_crossing_at: Option<Instant>,
+    /// Its latest heartbeat.
+    heartbeat: Option<HeartbeatAnswer>,
+    /// All its crossings with direction 1.
+    plus: u64,
+    /// All its crossings with direction -1.
+    minus: u64,
+    /// Where it hung, in order of time.
+    installations: Vec<InstallationEntry>,
+}
+
+/// A DPU's word that it is alive.
+#[derive(Serialize, ToSchema)]
+struct HeartbeatAnswer {
+    /// When, by its clock.
+    at: Instant,
+    /// Which run of the DPU; 0 where it does not say.
+    boot: u64,
+    /// The last crossing numbered in that run; 0 where it does not number them.
+    last_seq: u64,
+}
+
+/// DPUs, by id.
+#[derive(Serialize, ToSchema)]
+struct DpusAnswer {
+    /// The DPUs.
+    dpus: Vec<DpuAnswer>,
+    /// Pass it as `cursor` for what comes after, even where this page is short; null at the end.
+    next: Option<String>,
+}
+
+/// A DPU, and what it numbered and we never got.
+#[derive(Serialize, ToSchema)]
+struct DpuDetail {
+    #[serde(flatten)]
+    dpu: DpuAnswer,
+    /// Crossings numbered in its current boot that never came, the last 200,000 looked at; null without numbers.
+    missing: Option<u64>,
+}
+
+impl DpuAnswer {
+    fn of(dpu: &Dpu) -> Self {
+        let counters = dpu.counters.unwrap_or_default();
+        let totals = counters.totals();
+        Self {
+            id: dpu.id.to_string(),
+            state: dpu.state.name(),
+            heard_at: counters.heard.map(Instant),
+            last_crossing_at: counters.last.map(|key| Instant(key.at)),
+            heartbeat: counters.heartbeat.map(|beat| HeartbeatAnswer { at: Instant(beat.at), boot: beat.boot, last_seq: beat.last_seq }),
+            plus: totals.entered,
+            minus: totals.exited,
+            installations: dpu.installations.iter().map(InstallationEntry::of).collect(),
+        }
+    }
+}
+
+/// Which DPUs are there, and how are they?
+#[utoipa::path(get, path = "/v1/dpus", tag = "devices", params(Which), responses((status = 200, description = "A page", body = DpusAnswer)))]
+async fn dpus(State(app): State<App>, Params(which): Params<Which>) -> Result<Json<DpusAnswer>, Problem> {
+    let after: Option<DpuId> = cursor::decode(which.cursor.as_deref())?;
+    let page = app.query.dpus(which.placed, after.as_ref(), which.limit).await?;
+    Ok(Json(DpusAnswer { dpus: page.items.iter().map(DpuAnswer::of).collect(), next: page.next.as_ref().map(cursor::encode) }))
+}
+
+/// How is this DPU?
+#[utoipa::path(
+    get,
+    path = "/v1/dpus/{id}",
+    tag = "devices",
+    params(("id" = String, Path, description = "The DPU", example = "283")),
+    responses((status = 200, description = "The DPU", body = DpuDetail), (status = 404, description = "It was never heard and never hung anywhere"))
+)]
+async fn dpu(State(app): State<App>, Id(id): Id<DpuId>) -> Result<Json<DpuDetail>, Problem> {
+    let dpu = app.query.dpu(&id).await?;
+    Ok(Json(DpuDetail { missing: app.query.missing(&dpu).await?, dpu: DpuAnswer::of(&dpu) }))
+}

@@ -1,0 +1,45 @@
+//! Is it alive, and should traffic come here?
+
+use axum::Json;
+use axum::extract::State;
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::App;
+use crate::problem::{Kind, Problem};
+
+pub(crate) fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(alive)).routes(routes!(ready))
+}
+
+/// All is well.
+#[derive(Serialize, ToSchema)]
+struct Well {
+    /// Always true: anything else is a problem.
+    ok: bool,
+}
+
+/// Is the process alive?
+#[utoipa::path(get, path = "/healthz", tag = "operation", responses((status = 200, description = "It is", body = Well)))]
+async fn alive() -> Json<Well> {
+    Json(Well { ok: true })
+}
+
+/// Should traffic come here?
+///
+/// Yes while the store answers and the way in works.
+#[utoipa::path(
+    get,
+    path = "/readyz",
+    tag = "operation",
+    responses((status = 200, description = "Yes", body = Well), (status = 503, description = "No: the detail says why"))
+)]
+async fn ready(State(app): State<App>) -> Result<Json<Well>, Problem> {
+    app.query.topology().current().await?;
+    match (app.feed)().not_ready {
+        Some(why) => Err(Problem::new(Kind::NotReady, why)),
+        None => Ok(Json(Well { ok: true })),
+    }
+}

@@ -1,0 +1,65 @@
+//! What the HTTP interface measures, and the page all measurements are read from.
+
+use std::time::Instant;
+
+use axum::Router;
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::Method;
+use axum::http::header::CONTENT_TYPE;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry, TEXT_FORMAT};
+
+use crate::problem::{Kind, Problem};
+
+/// Counts and times requests; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct HttpMetrics {
+    requests: IntCounterVec,
+    seconds: HistogramVec,
+}
+
+impl HttpMetrics {
+    /// Makes and registers them.
+    ///
+    /// # Errors
+    /// A metric of the same name is registered already.
+    pub fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let requests = Opts::new("headcount_http_requests_total", "Requests answered, by method, route and status.");
+        let requests = IntCounterVec::new(requests, &["method", "route", "status"])?;
+        let seconds = HistogramOpts::new("headcount_http_seconds", "How long an answer took, by route, in seconds.")
+            .buckets(prometheus::exponential_buckets(0.0005, 2.0, 15)?);
+        let seconds = HistogramVec::new(seconds, &["route"])?;
+        registry.register(Box::new(requests.clone()))?;
+        registry.register(Box::new(seconds.clone()))?;
+        Ok(Self { requests, seconds })
+    }
+}
+
+/// Counts and times one request.
+pub(crate) async fn measure(State(metrics): State<HttpMetrics>, request: Request, next: Next) -> Response {
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let start = Instant::now();
+    let response = next.run(request).await;
+    let route = route.as_ref().map_or("none", MatchedPath::as_str);
+    // Methods of anybody's invention would make labels without end.
+    let method =
+        if [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::DELETE].contains(&method) { method.as_str() } else { "other" };
+    metrics.requests.with_label_values(&[method, route, response.status().as_str()]).inc();
+    metrics.seconds.with_label_values(&[route]).observe(start.elapsed().as_secs_f64());
+    response
+}
+
+/// `/metrics` in the Prometheus text format, for a port of its own that is not public.
+pub fn metrics_app(registry: Registry) -> Router {
+    Router::new().route("/metrics", get(page)).with_state(registry)
+}
+
+async fn page(State(registry): State<Registry>) -> Response {
+    match prometheus::TextEncoder::new().encode_to_string(&registry.gather()) {
+        Ok(text) => ([(CONTENT_TYPE, TEXT_FORMAT)], text).into_response(),
+        Err(error) => Problem::new(Kind::Internal, error.to_string()).into_response(),
+    }
+}

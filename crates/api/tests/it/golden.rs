@@ -1,0 +1,36 @@
+//! The description of the API, kept in the repository so that every change of it is seen.
+
+use std::path::Path;
+
+use crate::support::Server;
+
+/// Set `UPDATE_GOLDEN=1` to write the file anew, and read the difference before committing it.
+#[tokio::test]
+async fn the_description_is_the_one_in_the_repository() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/openapi.json");
+    let description = api::openapi();
+    let text = serde_json::to_string_pretty(&description).unwrap() + "\n";
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, &text).unwrap();
+    }
+    let golden = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(golden == text, "the API differs from {}: if that is meant, run this test with UPDATE_GOLDEN=1", path.display());
+
+    let served = Server::new().await.get("/openapi.json").await.json();
+    assert_eq!(served, serde_json::to_value(&description).unwrap());
+}
+
+#[test]
+fn every_operation_is_described_in_words() {
+    let description = serde_json::to_value(api::openapi()).unwrap();
+    let mut operations = 0;
+    for (path, item) in description["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            assert!(operation["summary"].as_str().is_some_and(|text| !text.is_empty()), "{method} {path}");
+            let problem = &operation["responses"]["default"]["content"]["application/problem+json"]["schema"]["$ref"];
+            assert_eq!(problem, "#/components/schemas/Problem", "{method} {path}");
+            operations += 1;
+        }
+    }
+    assert_eq!(operations, 16);
+}

@@ -1,0 +1,14 @@
+//! The routes, over the memory store and the embedded intake.
+
+#[cfg(test)]
+mod bad_input;
+#[cfg(test)]
+mod edits;
+#[cfg(test)]
+mod golden;
+#[cfg(test)]
+mod routes;
+#[cfg(test)]
+mod support;
+#[cfg(test)]
+mod trouble;
