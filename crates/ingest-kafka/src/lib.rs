@@ -1,1 +1,35 @@
-//! ingest-kafka
+//! Kafka on both sides of the lanes: the consumer group that feeds them, and the producer that feeds Kafka.
+//!
+//! # Guarantees
+//!
+//! - An offset is committed only after everything up to it is durable: folded into ledgers, quarantined, or produced
+//!   again to its home partition and acknowledged there. Records finish out of order; what is committed is the lowest
+//!   offset not yet finished.
+//! - A DPU is folded only in its home partition, `murmur2(dpu_id) mod partitions`, whatever partitioner its producer
+//!   used. So it has one owner, the lane of that partition.
+//! - A partition is given up in the rebalance callback, before anybody else gets it: its lane is drained or
+//!   abandoned, its watermark committed, its DPUs forgotten. Where the group took the partition away already, the lane
+//!   is abandoned at once. A commit that comes too late to count is harmless: what is delivered again is found at or
+//!   below the position its ledger stands at, and skipped.
+//! - A log that is not the one the store's positions mean is refused.
+//!
+//! The append time of a record is the broker's (`LogAppendTime`), and [`TopicPolicy::Checked`] insists on it.
+
+mod config;
+mod consumer;
+mod error;
+mod intake;
+mod metrics;
+mod offsets;
+mod producer;
+mod rebalance;
+mod topic;
+mod watermark;
+mod work;
+
+pub use config::{ConsumerConfig, KafkaConfig, TopicPolicy};
+pub use consumer::{Consumer, Running};
+pub use error::KafkaError;
+pub use intake::{KafkaIntake, KafkaIntakeConfig};
+pub use metrics::Metrics;
+pub use producer::{Delivery, Producer};

@@ -1,0 +1,269 @@
+//! The consumer: one thread that polls, hands records to lanes and commits offsets.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use ingest::{Drained, Rejected};
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::KafkaError as ClientError;
+use rdkafka::message::{BorrowedMessage, Message};
+use rdkafka::types::RDKafkaErrorCode;
+use store::{Ledgers, Store};
+use tokio::runtime::Handle;
+use tokio::sync::{oneshot, watch};
+
+use crate::config::ConsumerConfig;
+use crate::error::KafkaError;
+use crate::metrics::Metrics;
+use crate::offsets::{Names, establish};
+use crate::producer::{Outgoing, Producer, Refused};
+use crate::rebalance::{Group, Owned, Status, fail};
+use crate::topic::Topic;
+use crate::work::{Log, Work};
+
+/// How long a poll waits for a record.
+const IDLE: Duration = Duration::from_millis(50);
+/// How long a full lane may hold up the others before its partition is paused.
+const GRACE: Duration = Duration::from_millis(50);
+/// The same as [`IDLE`] while something is held that may soon find room.
+const HOLDING: Duration = Duration::from_millis(2);
+
+/// A member of the consumer group.
+#[derive(Debug)]
+pub struct Consumer;
+
+impl Consumer {
+    /// Checks the log against the store, then joins the group and consumes until stopped, on a thread of its own.
+    /// The lanes run on the current runtime.
+    ///
+    /// # Errors
+    /// The configuration is wrong, Kafka or the store does not answer, or the log is not the one the store knows.
+    pub async fn start(config: ConsumerConfig, store: Arc<dyn Store>, metrics: Metrics) -> Result<Running, KafkaError> {
+        let runtime = Handle::current();
+        let (ready, started) = oneshot::channel();
+        let (stop, stopped) = watch::channel(None);
+        let (report, status) = watch::channel(Status::default());
+        let thread = std::thread::Builder::new().name("kafka-consumer".to_owned()).spawn(move || {
+            let report = Arc::new(report);
+            match Poll::new(config, store, metrics, runtime, Arc::clone(&report)) {
+                Ok(mut poll) => {
+                    if ready.send(Ok(())).is_ok() {
+                        poll.run(&stopped);
+                    }
+                    let patience = *stopped.borrow();
+                    let drained = poll.leave(patience);
+                    report.send_modify(|status| status.ended = Some(drained));
+                }
+                // Whoever gave up waiting need not be told.
+                Err(error) => drop(ready.send(Err(error))),
+            }
+        });
+        thread.map_err(|error| KafkaError::Thread(error.to_string()))?;
+        started.await.unwrap_or_else(|_| Err(gone()))?;
+        Ok(Running { stop, status })
+    }
+}
+
+fn gone() -> KafkaError {
+    KafkaError::Thread("it ended by itself".to_owned())
+}
+
+/// A running consumer. Dropping it leaves the group without waiting for what is under way.
+#[derive(Debug)]
+pub struct Running {
+    stop: watch::Sender<Option<Duration>>,
+    status: watch::Receiver<Status>,
+}
+
+impl Running {
+    /// Stops consuming, finishes what is under way as far as patience goes, commits offsets and leaves the group.
+    pub async fn stop(&self, patience: Duration) -> Drained {
+        self.stop.send_replace(Some(patience));
+        let mut status = self.status.clone();
+        let ended = status.wait_for(|status| status.ended.is_some()).await;
+        ended.ok().and_then(|status| status.ended.clone()).unwrap_or(Drained::Abandoned)
+    }
+
+    /// Waits until the consumer fails; without end while it does not.
+    pub async fn failed(&self) -> KafkaError {
+        let mut status = self.status.clone();
+        match status.wait_for(|status| status.failure.is_some() || status.ended.is_some()).await {
+            Ok(status) => {
+                if let Some(error) = &status.failure {
+                    return error.clone();
+                }
+            }
+            Err(_) => return gone(),
+        }
+        std::future::pending().await
+    }
+
+    /// Why the consumer failed, if it did.
+    #[must_use]
+    pub fn failure(&self) -> Option<KafkaError> {
+        self.status.borrow().failure.clone()
+    }
+
+    /// How many partitions this process consumes now.
+    #[must_use]
+    pub fn assigned(&self) -> usize {
+        self.status.borrow().assigned
+    }
+
+    /// How many records of those partitions come after the committed offsets, as of the last second; `None` while it
+    /// is not known.
+    #[must_use]
+    pub fn lag(&self) -> Option<u64> {
+        self.status.borrow().lag
+    }
+}
+
+/// What the poll thread works with.
+struct Poll {
+    consumer: BaseConsumer<Group>,
+    /// Sends records home.
+    producer: Producer,
+    /// Partitions with something held.
+    holding: bool,
+}
+
+impl Poll {
+    fn new(
+        config: ConsumerConfig,
+        store: Arc<dyn Store>,
+        metrics: Metrics,
+        runtime: Handle,
+        status: Arc<watch::Sender<Status>>,
+    ) -> Result<Self, KafkaError> {
+        let client = config.kafka.consumer(&config.group)?;
+        // A record must get home: it is tried without end.
+        let producer = Producer::new(&config.kafka, 0)?;
+        let topic = Topic::find(&config, &runtime)?;
+        let names = Names { topic: &config.kafka.topic, group: &config.group };
+        let log = Log { epoch: establish(&topic, names, &*store, &runtime)?, partitions: topic.partitions };
+        drop(topic);
+        let name = config.kafka.topic.clone();
+        let store: Arc<dyn Ledgers> = store;
+        let group = Group { config, log, store, runtime, metrics, status, owned: Mutex::new(BTreeMap::new()) };
+        let consumer: BaseConsumer<Group> = client.create_with_context(group).map_err(KafkaError::doing("making a Kafka consumer"))?;
+        consumer.subscribe(&[&name]).map_err(KafkaError::doing("joining the consumer group"))?;
+        Ok(Self { consumer, producer, holding: false })
+    }
+
+    /// Until told to stop, left alone or failed.
+    fn run(&mut self, stopped: &watch::Receiver<Option<Duration>>) {
+        let group = Arc::clone(self.consumer.context());
+        let interval = Duration::from_millis(group.config.commit_interval_ms);
+        let mut next_commit = Instant::now() + interval;
+        let told = || stopped.borrow().is_some() || stopped.has_changed().is_err();
+        while !told() && group.status.borrow().failure.is_none() {
+            let wait = if self.holding { HOLDING } else { IDLE.min(interval) };
+            match self.consumer.poll(wait) {
+                Some(Ok(message)) => self.holding |= take(&self.consumer, &self.producer, &message),
+                Some(Err(error)) => judge(&group, error),
+                None => {}
+            }
+            if self.holding {
+                self.holding = retry(&self.consumer, &self.producer);
+            }
+            if Instant::now() >= next_commit {
+                next_commit = Instant::now() + interval;
+                group.commit_offsets(&self.consumer);
+                if let Some(error) = group.owned().values().find_map(|owned| owned.lane.failure()) {
+                    fail(&group.status, error.into());
+                }
+            }
+        }
+    }
+
+    /// Gives everything up and leaves the group.
+    fn leave(self, patience: Option<Duration>) -> Drained {
+        let group = self.consumer.context();
+        let failed = group.status.borrow().failure.is_some();
+        let patience = patience.unwrap_or(Duration::from_millis(if failed { group.config.revoke_patience_ms } else { 0 }));
+        let all: Vec<i32> = group.owned().keys().copied().collect();
+        group.give_up(&self.consumer, &all, patience)
+    }
+}
+
+/// Begins a record's work; whether it had to be held.
+fn take(consumer: &BaseConsumer<Group>, producer: &Producer, message: &BorrowedMessage<'_>) -> bool {
+    let group = consumer.context();
+    let mut partitions = group.owned();
+    // Without an owner here it belongs to somebody else by now.
+    let Some(owned) = partitions.get_mut(&message.partition()) else { return false };
+    group.metrics.records.inc();
+    let ack = owned.watermark.begin(message.offset());
+    let flows = owned.held.is_empty();
+    owned.held.push_back(group.read(message, ack));
+    if flows {
+        // A pause throws away what was fetched ahead: most often the lane has room again sooner than that is worth.
+        let deadline = Instant::now() + GRACE;
+        while !advance(group, producer, owned) {
+            if Instant::now() >= deadline {
+                group.metrics.pauses.inc();
+                group.flow(consumer, message.partition(), false);
+                return true;
+            }
+            std::thread::sleep(GRACE / 50);
+        }
+    }
+    !flows
+}
+
+/// Tries what is held again; whether something still is.
+fn retry(consumer: &BaseConsumer<Group>, producer: &Producer) -> bool {
+    let group = consumer.context();
+    let mut holding = false;
+    for (partition, owned) in group.owned().iter_mut().filter(|(_, owned)| !owned.held.is_empty()) {
+        if advance(group, producer, owned) {
+            group.flow(consumer, *partition, true);
+        } else {
+            holding = true;
+        }
+    }
+    holding
+}
+
+/// Hands on what is held, in order, as far as there is room; whether nothing is held any more.
+fn advance(group: &Group, producer: &Producer, owned: &mut Owned) -> bool {
+    while let Some(work) = owned.held.pop_front() {
+        if let Err(work) = begin(group, producer, owned, work) {
+            owned.held.push_front(work);
+            return false;
+        }
+    }
+    true
+}
+
+/// Hands one record on; it comes back where there is no room.
+fn begin(group: &Group, producer: &Producer, owned: &Owned, work: Work) -> Result<(), Work> {
+    match work {
+        Work::Fold(item) => match owned.lane.try_submit(item) {
+            Ok(()) => Ok(()),
+            // A closed lane has failed, which is noticed soon.
+            Err(Rejected::Full(item) | Rejected::Closed(item)) => Err(Work::Fold(item)),
+        },
+        Work::SendHome { dpu, home, payload, on_delivery } => {
+            let record = Outgoing { key: Some(&dpu), partition: Some(home), payload: &payload };
+            match producer.try_send(&record, on_delivery) {
+                Ok(()) => group.metrics.foreign.inc(),
+                Err(Refused::Full(on_delivery)) => return Err(Work::SendHome { dpu, home, payload, on_delivery }),
+                Err(Refused::Failed(error)) => fail(&group.status, error),
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Whether an error ends the consumer; the client library gets over most by itself.
+fn judge(group: &Group, error: ClientError) {
+    match error {
+        ClientError::MessageConsumption(
+            RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::NoOffset | RDKafkaErrorCode::OffsetOutOfRange,
+        ) => fail(&group.status, KafkaError::NoOffset { group: group.config.group.clone(), partition: None }),
+        ClientError::MessageConsumptionFatal(_) => fail(&group.status, KafkaError::doing("consuming")(error)),
+        error => tracing::warn!(%error, "consuming"),
+    }
+}

@@ -1,0 +1,148 @@
+//! An in-process cluster, what is sent to it, and what should come of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ingest_kafka::{Consumer, ConsumerConfig, KafkaConfig, KafkaError, Metrics, Running, TopicPolicy};
+use occupancy::crossing::{Direction, Key};
+use occupancy::id::DpuId;
+use occupancy::ledger::Totals;
+use occupancy::time::UnixMs;
+use rdkafka::ClientConfig;
+use rdkafka::mocking::MockCluster;
+use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer};
+use store::faults::Rng;
+use store::{Ledgers, MemoryStore, Store};
+use wire::Report;
+
+pub(crate) const TOPIC: &str = "headcount.crossings";
+/// How long anything may take before a test gives up.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(45);
+
+/// Lives on one thread: the library's cluster cannot be sent.
+pub(crate) struct Cluster {
+    pub(crate) mock: MockCluster<'static, DefaultProducerContext>,
+    pub(crate) partitions: u32,
+    /// Produces where it is told to.
+    raw: ThreadedProducer<DefaultProducerContext>,
+}
+
+impl Cluster {
+    pub(crate) fn new(partitions: u32) -> Self {
+        let mock = MockCluster::new(1).unwrap();
+        mock.create_topic(TOPIC, i32::try_from(partitions).unwrap(), 1).unwrap();
+        let raw = ClientConfig::new().set("bootstrap.servers", mock.bootstrap_servers()).create().unwrap();
+        Self { mock, partitions, raw }
+    }
+
+    pub(crate) fn kafka(&self) -> KafkaConfig {
+        let mut kafka = KafkaConfig::new(&self.mock.bootstrap_servers(), TOPIC);
+        // Less than 4000 never gets an assignment here.
+        for (name, value) in [("session.timeout.ms", "4000"), ("heartbeat.interval.ms", "300")] {
+            kafka.properties.insert(name.to_owned(), value.to_owned());
+        }
+        kafka
+    }
+
+    pub(crate) fn config(&self) -> ConsumerConfig {
+        ConsumerConfig { topic_policy: TopicPolicy::Trusted, ..ConsumerConfig::new(self.kafka(), "headcount") }
+    }
+
+    pub(crate) async fn join(&self, store: &Arc<MemoryStore>) -> (Result<Running, KafkaError>, prometheus::Registry) {
+        Self::join_as(self.config(), Arc::clone(store) as Arc<dyn Store>).await
+    }
+
+    pub(crate) async fn join_as(config: ConsumerConfig, store: Arc<dyn Store>) -> (Result<Running, KafkaError>, prometheus::Registry) {
+        let registry = prometheus::Registry::new();
+        let metrics = Metrics::new(&registry, ingest::Metrics::new(&registry).unwrap()).unwrap();
+        (Consumer::start(config, store, metrics).await, registry)
+    }
+
+    pub(crate) fn home(&self, dpu: &DpuId) -> u32 {
+        dpu.murmur2() % self.partitions
+    }
+
+    pub(crate) fn send(&self, partition: u32, key: &str, payload: &[u8]) {
+        let record = BaseRecord::to(TOPIC).key(key).payload(payload).partition(i32::try_from(partition).unwrap());
+        self.raw.send(record).map_err(|(error, _)| error).unwrap();
+    }
+
+    pub(crate) fn flush(&self) {
+        self.raw.flush(PATIENCE).unwrap();
+    }
+}
+
+/// Made-up reports and the ledgers they must make: a set of crossings for each DPU, told apart from the code under test.
+pub(crate) struct Traffic {
+    rng: Rng,
+    clock_ms: i64,
+    pub(crate) truth: BTreeMap<DpuId, BTreeSet<Key>>,
+}
+
+impl Traffic {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self { rng: Rng::new(seed), clock_ms: 1_704_067_200_000, truth: BTreeMap::new() }
+    }
+
+    /// The next report: mostly new crossings, some hours late, some sent before.
+    pub(crate) fn report(&mut self) -> Report {
+        let dpu: DpuId = format!("dpu-{}", self.rng.below(12)).parse().unwrap();
+        let sent = self.truth.entry(dpu.clone()).or_default();
+        let mut crossings = Vec::new();
+        for _ in 0..=self.rng.below(4) {
+            self.clock_ms += i64::try_from(self.rng.below(60_000)).unwrap();
+            let late_ms = if self.rng.percent(10) { i64::try_from(self.rng.below(40_000_000)).unwrap() } else { 0 };
+            let direction = if self.rng.percent(50) { Direction::Plus } else { Direction::Minus };
+            let new = Key { direction, ..Key::first_at(UnixMs::new(self.clock_ms - late_ms).unwrap()) };
+            let again = sent.last().copied().filter(|_| self.rng.percent(10));
+            crossings.push(Ok(again.unwrap_or(new)));
+        }
+        sent.extend(crossings.iter().flatten());
+        Report { dpu, crossings, heartbeat: None, accept_clock: false }
+    }
+
+    /// Sends reports, every other one to a partition that is not its home.
+    pub(crate) fn send(&mut self, cluster: &Cluster, reports: u32) {
+        for i in 0..reports {
+            let report = self.report();
+            let partition = (cluster.home(&report.dpu) + i % 2) % cluster.partitions;
+            cluster.send(partition, "some other key", &wire::report::encode(&report));
+        }
+    }
+
+    /// Waits until the store holds as many crossings as were sent, then compares every row.
+    pub(crate) async fn settles_in(&self, store: &dyn Ledgers) {
+        let dpus: Vec<DpuId> = self.truth.keys().cloned().collect();
+        let sum = |keys: &BTreeSet<Key>| keys.iter().fold(Totals::default(), |sum, key| sum.with(key.direction));
+        let expected: Vec<Totals> = self.truth.values().map(sum).collect();
+        until("the store holds what was sent", async || {
+            let counters = store.counters(&dpus).await.unwrap();
+            counters.into_iter().map(|counters| counters.unwrap_or_default().totals()).collect::<Vec<_>>() == expected
+        })
+        .await;
+        for (dpu, keys) in &self.truth {
+            let rows = store.crossings(dpu, Key::first_at(UnixMs::MIN), UnixMs::MAX, usize::MAX).await.unwrap();
+            assert!(rows.iter().map(|row| row.key).eq(keys.iter().copied()), "{dpu}");
+            let totals = store.totals(&[(dpu.clone(), UnixMs::MAX)]).await.unwrap();
+            assert_eq!(totals, [sum(keys)], "{dpu}");
+        }
+    }
+}
+
+/// Waits for a condition.
+pub(crate) async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !condition().await {
+        assert!(Instant::now() < deadline, "waited in vain until {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// The value of a counter or gauge without labels.
+pub(crate) fn metric(registry: &prometheus::Registry, name: &str) -> f64 {
+    let families = registry.gather();
+    let family = families.iter().find(|family| family.name() == name).unwrap();
+    let metric = &family.get_metric()[0];
+    metric.get_counter().get_value() + metric.get_gauge().get_value()
+}
