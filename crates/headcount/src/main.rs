@@ -1,2 +1,32 @@
-//! h
-fn main() {}
+//! Headcount: how many people are in this space, at any instant, and how do we know?
+
+mod args;
+mod ask;
+mod calit2;
+mod campus;
+mod clock;
+mod config;
+mod consume;
+mod count;
+mod demo;
+mod feeding;
+mod mock;
+mod opened;
+mod outlet;
+mod replay;
+mod run;
+mod serve;
+mod server;
+mod simulate;
+mod status;
+mod topology;
+mod verify;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match config::parse(std::env::args_os()) {
+        Ok(args) => run::run(args),
+        Err(error) => error.exit(),
+    }
+}

@@ -1,0 +1,125 @@
+//! Kafka: the consumer group, the producer, and `ingest`, a consumer alone.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Result, bail};
+use api::Feed;
+use axum::Router;
+use ingest::{Drained, Intake};
+use ingest_kafka::{Consumer, ConsumerConfig, KafkaConfig, KafkaIntake, KafkaIntakeConfig, Metrics, Producer, Running, TopicPolicy};
+use prometheus::Registry;
+use store::Store;
+use wire::Report;
+
+use crate::args::{Ingest, Times, Topic};
+use crate::feeding::{DRAIN, policy};
+use crate::opened;
+use crate::run::told_to_stop;
+use crate::server::{Answering, listen};
+
+/// How long Kafka may take to acknowledge what is produced, in ms.
+const DELIVERY_TIMEOUT_MS: u64 = 30_000;
+
+/// A running consumer and the gateway that hands it what comes over HTTP.
+pub(crate) struct Consuming {
+    running: Arc<Running>,
+    intake: Arc<KafkaIntake>,
+    lanes: ingest::Metrics,
+}
+
+/// `ingest`: consumes until it is told to stop, or fails for good.
+pub(crate) async fn ingest(args: Ingest) -> Result<ExitCode> {
+    let stop = told_to_stop()?;
+    let listener = listen(args.metrics_listen, "--metrics-listen").await?;
+    let store = opened::to_serve(&args.keep)?;
+    let registry = Registry::new();
+    let consuming = start(store, &args.kafka, &args.topic, args.times, &registry).await?;
+    let router: Router = api::metrics_app(registry);
+    let metrics = Answering::on(listener, router)?;
+    println!("Headcount {} consumes {} from {}", env!("CARGO_PKG_VERSION"), args.topic.topic, args.kafka);
+    println!("metrics for Prometheus: http://{}/metrics", metrics.address);
+    let failed = tokio::select! {
+        () = stop => None,
+        error = consuming.failed() => Some(error),
+    };
+    consuming.stop().await?;
+    metrics.stop().await;
+    failed.map_or(Ok(ExitCode::SUCCESS), Err)
+}
+
+/// A topic and how to reach it.
+fn kafka(brokers: &str, topic: &Topic) -> KafkaConfig {
+    KafkaConfig { properties: topic.kafka_setting.iter().cloned().collect(), ..KafkaConfig::new(brokers, &topic.topic) }
+}
+
+/// A producer for `simulate` and `replay`.
+pub(crate) fn producer(brokers: &str, topic: &Topic) -> Result<Producer> {
+    Ok(Producer::new(&kafka(brokers, topic), DELIVERY_TIMEOUT_MS)?)
+}
+
+/// Produces reports and waits until Kafka has them.
+pub(crate) async fn produce(producer: &Producer, reports: &[Report]) -> Result<()> {
+    let mut deliveries = Vec::with_capacity(reports.len());
+    for report in reports {
+        deliveries.push(producer.send(report).await?);
+    }
+    for delivery in deliveries {
+        delivery.durable().await?;
+    }
+    Ok(())
+}
+
+/// Joins the consumer group.
+pub(crate) async fn start(store: Arc<dyn Store>, brokers: &str, topic: &Topic, times: Times, registry: &Registry) -> Result<Consuming> {
+    start_with(TopicPolicy::Checked, store, brokers, topic, times, registry).await
+}
+
+/// Joins the consumer group; only the demo's own cluster may be trusted unchecked.
+pub(crate) async fn start_with(
+    topic_policy: TopicPolicy,
+    store: Arc<dyn Store>,
+    brokers: &str,
+    topic: &Topic,
+    times: Times,
+    registry: &Registry,
+) -> Result<Consuming> {
+    let kafka = kafka(brokers, topic);
+    let config = ConsumerConfig { topic_policy, policy: policy(times), ..ConsumerConfig::new(kafka.clone(), &topic.group) };
+    let lanes = ingest::Metrics::new(registry)?;
+    let running = Consumer::start(config, store, Metrics::new(registry, lanes.clone())?).await?;
+    let intake = KafkaIntake::new(&kafka, KafkaIntakeConfig::default())?;
+    Ok(Consuming { running: Arc::new(running), intake: Arc::new(intake), lanes })
+}
+
+impl Consuming {
+    /// Where HTTP hands crossings.
+    pub(crate) fn intake(&self) -> Arc<dyn Intake> {
+        self.intake.clone()
+    }
+
+    /// How it stands, whenever asked.
+    pub(crate) fn feed(&self) -> Arc<dyn Fn() -> Feed + Send + Sync> {
+        let running = self.running.clone();
+        let lanes = self.lanes.clone();
+        Arc::new(move || Feed {
+            not_ready: running.failure().map(|error| format!("the consumer has stopped: {error}")),
+            queued: lanes.queued(),
+            lag: running.lag(),
+        })
+    }
+
+    /// Completes when it has failed for good.
+    pub(crate) async fn failed(&self) -> anyhow::Error {
+        self.running.failed().await.into()
+    }
+
+    /// Drains, commits and leaves the group.
+    pub(crate) async fn stop(self) -> Result<()> {
+        match self.running.stop(DRAIN).await {
+            Drained::Finished => Ok(()),
+            Drained::Abandoned => bail!("the lanes did not finish within {} s: Kafka will deliver what they held again", DRAIN.as_secs()),
+            Drained::Failed(error) => bail!("a lane has stopped: {error}"),
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! `count`: how many people are in a space.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use occupancy::baseline::Kind;
+use query::Query;
+use serde_json::Value;
+
+use crate::args::Count;
+use crate::ask::Server;
+use crate::{clock, opened};
+
+/// Asks a server, or reads a store that no server has open.
+pub(crate) async fn count(args: Count) -> Result<ExitCode> {
+    let line = match &args.store {
+        None => asked(&args).await?,
+        Some(url) => {
+            let store = opened::to_read(url, "ask the server instead: leave --store out, or name the server with --server")?;
+            let count = Query::new(store, clock::system(), query::Settings::default()).count(&args.space, args.at).await?;
+            let since = count.baseline.at.map(|at| at.to_string());
+            let kind = match count.baseline.kind {
+                Kind::Beginning => "beginning",
+                Kind::Reset => "reset",
+                Kind::Correction => "correction",
+            };
+            let numbers = [count.count(), count.raw, count.baseline.count, count.entered, count.exited];
+            described(args.space.as_str(), &count.at.to_string(), numbers, kind, since.as_deref())
+        }
+    };
+    println!("{line}");
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn asked(args: &Count) -> Result<String> {
+    let server = Server::at(&args.server)?;
+    let at = args.at.map(|at| ("at", at.to_string()));
+    let answer = server.json(server.get(&format!("/v1/spaces/{}/count", args.space)).query(&at.as_slice())).await?;
+    let number = |path: &str| answer.pointer(path).and_then(Value::as_i64).unwrap_or_default();
+    let text = |path: &str| answer.pointer(path).and_then(Value::as_str);
+    let numbers = [number("/count"), number("/raw"), number("/baseline/count"), number("/entered"), number("/exited")];
+    Ok(described(args.space.as_str(), text("/at").unwrap_or("?"), numbers, text("/baseline/kind").unwrap_or("?"), text("/baseline/at")))
+}
+
+/// The count, and how it is known, on two lines.
+fn described(space: &str, at: &str, [count, raw, from, entered, exited]: [i64; 5], kind: &str, since: Option<&str>) -> String {
+    let since = since.map(|at| format!(" at {at}")).unwrap_or_default();
+    format!("{count} in {space} at {at}\n{from} from the {kind}{since} + {entered} entered - {exited} exited = {raw}")
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn an_answer_says_how_it_is_known() {
+        assert_eq!(
+            super::described("hall", "2024-05-01T12:00:00.000Z", [0, -1, 0, 4, 5], "reset", Some("2024-05-01T04:00:00.000Z")),
+            "0 in hall at 2024-05-01T12:00:00.000Z\n0 from the reset at 2024-05-01T04:00:00.000Z + 4 entered - 5 exited = -1"
+        );
+    }
+}

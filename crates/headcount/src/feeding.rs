@@ -1,0 +1,90 @@
+//! The way in for crossings: lanes over the store, or Kafka.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use api::Feed;
+use ingest::{Drained, EmbeddedConfig, EmbeddedIntake, Intake, Metrics, Policy};
+use prometheus::Registry;
+use store::Store;
+
+use crate::args::{Times, Topic};
+use crate::clock;
+use crate::consume::{self, Consuming};
+
+/// How long the lanes may take to finish what they hold.
+pub(crate) const DRAIN: Duration = Duration::from_secs(10);
+
+/// How crossings come in.
+pub(crate) enum Feeding {
+    /// Over HTTP, straight into lanes.
+    Embedded(Arc<EmbeddedIntake>),
+    /// From Kafka; what comes over HTTP is handed to it.
+    Kafka(Consuming),
+}
+
+impl Feeding {
+    /// Lanes in this process.
+    pub(crate) async fn embedded(store: Arc<dyn Store>, times: Times, lanes: u16, registry: &Registry) -> Result<Self> {
+        let config = EmbeddedConfig { lanes: lanes.into(), policy: policy(times), ..EmbeddedConfig::default() };
+        let intake = EmbeddedIntake::start(config, store, clock::system(), Metrics::new(registry)?).await?;
+        Ok(Self::Embedded(Arc::new(intake)))
+    }
+
+    /// A consumer group, and a producer for what comes over HTTP.
+    pub(crate) async fn kafka(store: Arc<dyn Store>, brokers: &str, topic: &Topic, times: Times, registry: &Registry) -> Result<Self> {
+        Ok(Self::Kafka(consume::start(store, brokers, topic, times, registry).await?))
+    }
+
+    /// Where HTTP hands crossings.
+    pub(crate) fn intake(&self) -> Arc<dyn Intake> {
+        match self {
+            Self::Embedded(intake) => intake.clone(),
+            Self::Kafka(consuming) => consuming.intake(),
+        }
+    }
+
+    /// How it stands, whenever asked.
+    pub(crate) fn feed(&self) -> Arc<dyn Fn() -> Feed + Send + Sync> {
+        match self {
+            Self::Embedded(intake) => {
+                let intake = intake.clone();
+                Arc::new(move || Feed {
+                    not_ready: intake.failure().map(|error| format!("a lane has stopped: {error}")),
+                    queued: intake.depth() as u64,
+                    lag: None,
+                })
+            }
+            Self::Kafka(consuming) => consuming.feed(),
+        }
+    }
+
+    /// Completes when it has failed for good.
+    pub(crate) async fn failed(&self) -> anyhow::Error {
+        match self {
+            // A lane that has stopped answers 503 and shows in /readyz: reads go on.
+            Self::Embedded(_) => std::future::pending().await,
+            Self::Kafka(consuming) => consuming.failed().await,
+        }
+    }
+
+    /// Finishes what it holds.
+    pub(crate) async fn stop(self) -> Result<()> {
+        match self {
+            Self::Embedded(intake) => match intake.stop(DRAIN).await {
+                Drained::Finished => Ok(()),
+                Drained::Abandoned => {
+                    bail!("the lanes did not finish within {} s: what was not acknowledged must be sent again", DRAIN.as_secs())
+                }
+                Drained::Failed(error) => bail!("a lane has stopped: {error}"),
+            },
+            Self::Kafka(consuming) => consuming.stop().await,
+        }
+    }
+}
+
+/// What is admitted.
+pub(crate) fn policy(times: Times) -> Policy {
+    Policy { max_clock_ahead_ms: times.max_clock_ahead_ms, max_lateness_ms: times.max_lateness_ms }
+}

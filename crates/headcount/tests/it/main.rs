@@ -1,0 +1,14 @@
+//! The program as its users meet it: started, asked, killed, started again.
+
+#[cfg(test)]
+mod calit2;
+#[cfg(test)]
+mod commands;
+#[cfg(test)]
+mod demo;
+#[cfg(test)]
+mod kill_9;
+#[cfg(test)]
+mod program;
+#[cfg(test)]
+mod tidy;
