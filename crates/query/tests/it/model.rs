@@ -14,7 +14,7 @@ use occupancy::topology::{Document, Doorway, Reset, Side, Space};
 use proptest::prelude::{Just, Strategy, any, prop};
 use proptest::prop_oneof;
 use query::Event;
-use store::{Ledgers, MemoryStore};
+use store::{FjallStore, Ledgers, MemoryStore, Store};
 
 use crate::support::{doorway, edit, id, query, space, take};
 
@@ -215,8 +215,7 @@ impl Case {
     }
 }
 
-async fn fill(case: &Case) -> (Arc<MemoryStore>, query::Query) {
-    let store = Arc::new(MemoryStore::new());
+async fn fill<S: Store + 'static>(case: &Case, store: Arc<S>) -> query::Query {
     let query = query(&store, case.at(10 * QUARTERS * QUARTER_MS));
     edit(&query, Change::Topology { root: id("campus"), document: case.document(), allow_removal: false }).await;
     for (i, (place, ms, count, retracted)) in case.corrections.iter().enumerate() {
@@ -235,7 +234,7 @@ async fn fill(case: &Case) -> (Arc<MemoryStore>, query::Query) {
             }
         }
     }
-    (store, query)
+    query
 }
 
 async fn events(query: &query::Query, space: &SpaceId, from: UnixMs, to: UnixMs, page: usize) -> Vec<Event> {
@@ -252,8 +251,8 @@ async fn events(query: &query::Query, space: &SpaceId, from: UnixMs, to: UnixMs,
     }
 }
 
-async fn check(case: &Case) {
-    let (store, query) = fill(case).await;
+async fn check<S: Store + 'static>(case: &Case, store: Arc<S>) {
+    let query = fill(case, Arc::clone(&store)).await;
     for (name, _) in SPACES {
         let (space, story) = (id::<SpaceId>(name), case.story(name));
         for at in case.asked.iter().map(|ms| case.at(*ms)) {
@@ -283,12 +282,25 @@ async fn check(case: &Case) {
     assert_eq!(verified.differences, 0);
 }
 
+fn run(task: impl Future<Output = ()>) {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(task);
+}
+
 proptest::proptest! {
     #![proptest_config(proptest::prelude::ProptestConfig::with_cases(1000))]
 
     #[test]
     fn counts_and_events_are_those_of_a_naive_walk(case in case()) {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        runtime.block_on(check(&case));
+        run(check(&case, Arc::new(MemoryStore::new())));
+    }
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(60))]
+
+    #[test]
+    fn they_are_on_disk_as_well(case in case()) {
+        let folder = tempfile::tempdir().unwrap();
+        run(check(&case, Arc::new(FjallStore::open(folder.path()).unwrap())));
     }
 }

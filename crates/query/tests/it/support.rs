@@ -10,7 +10,7 @@ use occupancy::ledger::{Counters, Fold, Record, fold};
 use occupancy::time::UnixMs;
 use occupancy::topology::{Document, Doorway, Side, Space};
 use query::{Query, Settings};
-use store::{Commit, LedgerWrite, Ledgers, MemoryStore};
+use store::{Commit, LedgerWrite, Ledgers, Store};
 
 pub(crate) const NOW: &str = "2024-03-01T12:00:00.000Z";
 
@@ -22,7 +22,7 @@ pub(crate) fn id<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
     text.parse().unwrap()
 }
 
-pub(crate) fn query(store: &Arc<MemoryStore>, now: UnixMs) -> Query {
+pub(crate) fn query(store: &Arc<impl Store + 'static>, now: UnixMs) -> Query {
     Query::new(store.clone(), Arc::new(move || now), Settings::default())
 }
 
@@ -32,7 +32,7 @@ pub(crate) fn key(text: &str, sign: i64) -> Key {
 }
 
 /// Takes a report in as a lane would.
-pub(crate) async fn take(store: &MemoryStore, dpu: &str, crossings: Vec<Key>, heartbeat: Option<Heartbeat>, appended_at: UnixMs) {
+pub(crate) async fn take(store: &Arc<impl Ledgers>, dpu: &str, crossings: Vec<Key>, heartbeat: Option<Heartbeat>, appended_at: UnixMs) {
     let dpu: DpuId = id(dpu);
     let counters: Counters = store.counters(std::slice::from_ref(&dpu)).await.unwrap().pop().unwrap().unwrap_or_default();
     let record = Record { crossings, heartbeat, appended_at, position: None };
