@@ -98,6 +98,11 @@ impl Consuming {
         self.intake.clone()
     }
 
+    /// What its lanes have done.
+    pub(crate) fn lanes(&self) -> &ingest::Metrics {
+        &self.lanes
+    }
+
     /// How it stands, whenever asked.
     pub(crate) fn feed(&self) -> Arc<dyn Fn() -> Feed + Send + Sync> {
         let running = self.running.clone();

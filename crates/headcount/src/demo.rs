@@ -5,12 +5,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use ingest_kafka::{Producer, TopicPolicy};
 use occupancy::id::SpaceId;
 use prometheus::Registry;
 use query::Query;
 use tokio::time::MissedTickBehavior;
+use wire::Report;
 
 use crate::args::{Demo, Keep, StoreUrl, Times, Topic};
 use crate::ask::Server;
@@ -46,11 +47,12 @@ pub(crate) async fn demo(args: Demo) -> Result<ExitCode> {
     println!("in-process Kafka at {}, store in {}", mock.brokers, folder.display());
     let consuming = consume::start_with(TopicPolicy::Trusted, store.clone(), &mock.brokers, &topic, TIMES, &registry).await?;
     let producer = consume::producer(&mock.brokers, &topic)?;
+    let lanes = consuming.lanes().clone();
     let feeding = Feeding::Kafka(consuming);
     let app = serve::app(&store, &feeding, TIMES, &registry)?;
     let query = app.query.clone();
     let answering = Answering::on(listener, api::app(app))?;
-    let show = Show { query, producer, url: format!("http://{}", answering.address) };
+    let mut show = Show { query, producer, lanes, produced: 0, url: format!("http://{}", answering.address) };
     let server = Server::at(&show.url)?;
     let span = args.span.unwrap_or(Duration::MAX).saturating_sub(begun.elapsed());
     let stop = async {
@@ -83,38 +85,36 @@ pub(crate) async fn demo(args: Demo) -> Result<ExitCode> {
 struct Show {
     query: Arc<Query>,
     producer: Producer,
+    lanes: ingest::Metrics,
+    /// Crossings sent so far.
+    produced: u64,
     url: String,
 }
 
 impl Show {
     /// The past, then the present.
-    async fn run(&self, server: &Server, seed: u64) -> Result<()> {
+    async fn run(&mut self, server: &Server, seed: u64) -> Result<()> {
         self.past(server).await?;
         self.present(server, seed).await
     }
 
     /// Replays 15 weeks of real door counts through Kafka.
-    async fn past(&self, server: &Server) -> Result<()> {
+    async fn past(&mut self, server: &Server) -> Result<()> {
         topology::put(server, &calit2::topology()?, false).await?;
         let reports = calit2::reports()?;
-        let crossings: u64 = reports.iter().map(|report| report.crossings.len() as u64).sum();
-        let dpu = reports.first().context("the example holds no counts")?.dpu.clone();
         let begun = Instant::now();
         for some in reports.chunks(IN_FLIGHT) {
-            consume::produce(&self.producer, some).await?;
+            self.send(some).await?;
         }
-        let mut tick = tokio::time::interval(Duration::from_millis(50));
-        while self.query.dpu(&dpu).await?.counters.is_none_or(|counters| counters.totals().entered + counters.totals().exited < crossings) {
-            anyhow::ensure!(begun.elapsed() < CATCH_UP, "the consumer did not catch up within {} s", CATCH_UP.as_secs());
-            tick.tick().await;
-        }
+        self.stored().await?;
+        let crossings = self.produced;
         println!("CalIt2, 15 weeks of 2005: {crossings} crossings through Kafka in {:.1} s", begun.elapsed().as_secs_f64());
         println!("  at noon of Monday, 2005-10-03:  curl '{}/v1/spaces/{}/count?at=2005-10-03T12:00:00-07:00'", self.url, calit2::ROOT);
         Ok(())
     }
 
     /// A campus reports live; its own people say how many they are.
-    async fn present(&self, server: &Server, seed: u64) -> Result<()> {
+    async fn present(&mut self, server: &Server, seed: u64) -> Result<()> {
         let plan = Plan { dpus: DPUS, crossings_per_hour: CROSSINGS_PER_HOUR, faults: false, seed };
         let mut live = Live::new(plan, clock::now())?;
         topology::put(server, &live.topology(), true).await?;
@@ -126,18 +126,36 @@ impl Show {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         for second in 1u64.. {
             tick.tick().await;
-            let (then, people) = (live.at(), live.people());
-            let reports = live.until(clock::now());
-            let crossings: usize = reports.iter().map(|report| report.crossings.len()).sum();
-            // The last second's people, counted by their crossings, before the next second's are sent.
-            let count = self.query.count(&root, Some(then)).await?;
-            consume::produce(&self.producer, &reports).await?;
+            let before = self.produced;
+            self.send(&live.until(clock::now())).await?;
+            self.stored().await?;
+            // Two ways to the same number: adding up crossings, and asking the simulated people where they are.
+            let count = self.query.count(&root, Some(live.at())).await?;
+            let (crossings, people) = (self.produced - before, live.people());
             let line = format!(
                 "{crossings:>4} crossings/s, {} spaces, {:>4} people inside by the crossings, {people:>4} by the people themselves",
                 live.spaces(),
                 count.count()
             );
             say(second, &line);
+        }
+        Ok(())
+    }
+
+    /// Produces reports and waits until Kafka has them.
+    async fn send(&mut self, reports: &[Report]) -> Result<()> {
+        consume::produce(&self.producer, reports).await?;
+        self.produced += reports.iter().map(|report| report.crossings.len() as u64).sum::<u64>();
+        Ok(())
+    }
+
+    /// Waits until all that was sent is in the ledgers.
+    async fn stored(&self) -> Result<()> {
+        let begun = Instant::now();
+        let mut tick = tokio::time::interval(Duration::from_millis(10));
+        while self.lanes.crossings() < self.produced {
+            anyhow::ensure!(begun.elapsed() < CATCH_UP, "the consumer did not catch up within {} s", CATCH_UP.as_secs());
+            tick.tick().await;
         }
         Ok(())
     }

@@ -57,6 +57,12 @@ impl Metrics {
         Ok(metrics)
     }
 
+    /// How many crossings were made durable since the start, new ones and duplicates.
+    #[must_use]
+    pub fn crossings(&self) -> u64 {
+        self.accepted.get() + self.duplicate.get()
+    }
+
     /// How many requests or records wait in the queues of the lanes.
     #[must_use]
     pub fn queued(&self) -> u64 {

@@ -155,6 +155,25 @@ fn a_replay_with_bad_lines_sends_the_good_ones_and_can_be_resumed() {
 }
 
 #[test]
+fn a_simulated_campus_reports_through_trouble_and_every_total_holds() {
+    let folder = tempfile::tempdir().unwrap();
+    let served = Served::over(folder.path(), &[]);
+    let words = ["simulate", "--to", &served.url, "--dpus", "12", "--crossings-per-hour", "36000", "--for", "4s", "--faults"];
+    let (status, out, err) = run(&words);
+    assert_eq!(status, Some(0), "{out}{err}");
+    let last = out.lines().last().unwrap();
+    let accepted: u64 = last.split(" crossings accepted").next().unwrap().parse().unwrap();
+    assert!(accepted > 50, "{out}");
+    assert_eq!(served.get("/v1/spaces/campus/count")["space"], "campus");
+    assert_eq!(served.stop(), Some(0));
+    let (status, out, err) = run(&["verify", "--store", &format!("fjall:{}", folder.path().display())]);
+    assert_eq!(status, Some(0), "{out}{err}");
+    let verified: u64 = out.split(" crossings:").next().unwrap().split(' ').next_back().unwrap().parse().unwrap();
+    // A request cut off by the end may have been taken in without being told.
+    assert!(verified >= accepted, "{out}");
+}
+
+#[test]
 fn help_names_every_command() {
     let (status, out, _) = run(&["--help"]);
     assert_eq!(status, Some(0));
