@@ -134,7 +134,7 @@ impl IntoResponse for Problem {
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         let kind = match error {
-            StoreError::Unavailable(_) => Kind::StoreUnavailable,
+            StoreError::Unavailable(_) | StoreError::Halted(_) => Kind::StoreUnavailable,
             StoreError::Corrupt(_) => Kind::StoreCorrupt,
         };
         Self::new(kind, error.to_string())
@@ -205,6 +205,7 @@ impl From<IntakeError> for Problem {
         let detail = error.to_string();
         match error {
             IntakeError::Busy { waiting: _, retry_after_s } => Self { kind: Kind::Busy, detail, retry_after_s },
+            IntakeError::Unavailable { why: _, retry_after_s } => Self { kind: Kind::StoreUnavailable, detail, retry_after_s },
             IntakeError::Stopping => Self::new(Kind::Stopping, detail),
             IntakeError::Failed(_) => Self::new(Kind::IntakeFailed, detail),
         }

@@ -51,7 +51,7 @@ impl Feeding {
             Self::Embedded(intake) => {
                 let intake = intake.clone();
                 Arc::new(move || Feed {
-                    not_ready: intake.failure().map(|error| format!("a lane has stopped: {error}")),
+                    not_ready: intake.failure().map(|error| format!("a lane has stopped: {error}")).or_else(|| intake.trouble()),
                     queued: intake.depth() as u64,
                     lag: None,
                 })
@@ -63,8 +63,8 @@ impl Feeding {
     /// Completes when it has failed for good.
     pub(crate) async fn failed(&self) -> anyhow::Error {
         match self {
-            // A lane that has stopped answers 503 and shows in /readyz: reads go on.
-            Self::Embedded(_) => std::future::pending().await,
+            // Only a new start helps. A ledger that cannot be read shows in /readyz instead: all else goes on.
+            Self::Embedded(intake) => intake.halted().await.into(),
             Self::Kafka(consuming) => consuming.failed().await,
         }
     }

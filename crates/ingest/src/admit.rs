@@ -73,7 +73,13 @@ pub fn admit(report: Result<Report, Bad>, arrival: &Arrival, policy: &Policy) ->
         Ok(report) => report,
         Err(bad) => return Admission { quarantine: vec![quarantined(arrival, Source::WHOLE, None, bad)], ..Admission::default() },
     };
-    let refuses = |at| if accept_clock { None } else { policy.refuses(at, arrival.appended_at) };
+    let refuses = |at| {
+        // The end of time bounds spans from outside: nothing can happen at it, whoever vouches for the clock.
+        if at == UnixMs::MAX {
+            return Some((Reason::ClockAhead, format!("{at} is the end of time")));
+        }
+        if accept_clock { None } else { policy.refuses(at, arrival.appended_at) }
+    };
     let mut admitted = Vec::with_capacity(crossings.len());
     let mut quarantine = Vec::new();
     for (index, crossing) in (0..).zip(crossings) {
@@ -140,6 +146,14 @@ mod tests {
         assert_eq!(found, [(0, Reason::ClockUnset), (4, Reason::ClockAhead), (5, Reason::Undecodable)]);
         assert_eq!(admission.quarantine[2].payload, b"x");
         assert_eq!(admission.quarantine[0].dpu.as_ref().map(DpuId::as_str), Some("d"));
+    }
+
+    #[test]
+    fn nothing_happens_at_the_end_of_time_whoever_vouches_for_the_clock() {
+        let vouched = Report { accept_clock: true, ..report(&[UnixMs::MAX.plus_ms(-1), UnixMs::MAX]) };
+        let admission = admit(Ok(vouched), &arrival(at("2024-01-01T00:00:00Z")), &Policy::default());
+        assert_eq!(admission.record.unwrap().1.crossings.len(), 1);
+        assert_eq!(admission.quarantine.iter().map(|row| row.reason).collect::<Vec<_>>(), [Reason::ClockAhead]);
     }
 
     #[test]

@@ -1,16 +1,14 @@
 //! From a batch of items to one commit, and back to the outcome of each item.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use occupancy::id::DpuId;
 use occupancy::ledger::{self, Changes, Counters, Fold, Merge, Record, Tally};
-use store::{Commit, LedgerWrite, Ledgers, Quarantined, StoreError};
+use store::{Commit, LedgerWrite, Quarantined, StoreError};
 use tokio::task::JoinSet;
 
+use crate::access::Access;
 use crate::item::{Ack, Item, Outcome};
-use crate::metrics::Metrics;
-use crate::retry::until_known;
 
 /// How many ledgers are read at once for merges.
 const TAILS_AT_ONCE: usize = 32;
@@ -55,14 +53,9 @@ impl<A: Ack> Batch<A> {
     }
 
     /// Writes the batch; when this returns `Ok` it is durable and every ack has been called.
-    pub(crate) async fn commit(
-        self,
-        known: &mut HashMap<DpuId, Counters>,
-        store: &Arc<dyn Ledgers>,
-        metrics: &Metrics,
-    ) -> Result<(), StoreError> {
+    pub(crate) async fn commit(self, known: &mut HashMap<DpuId, Counters>, access: &Access) -> Result<(), StoreError> {
         let Self { ledgers, quarantine, mut answers } = self;
-        load(&ledgers, known, store, metrics).await?;
+        load(&ledgers, known, access).await?;
         let mut writes = Vec::with_capacity(ledgers.len());
         let mut merges = Vec::new();
         for share in ledgers {
@@ -73,7 +66,7 @@ impl<A: Ack> Batch<A> {
                 Some(Fold::Merge(merge)) => merges.push((share.dpu, share.places, merge)),
             }
         }
-        merge_all(merges, &mut writes, store, metrics).await?;
+        merge_all(merges, &mut writes, access).await?;
         let mut commit = Commit { ledgers: Vec::with_capacity(writes.len()), quarantine };
         for Folded { dpu, places, mut changes } in writes {
             for ((item, record), tally) in places.into_iter().zip(std::mem::take(&mut changes.tallies)) {
@@ -84,12 +77,12 @@ impl<A: Ack> Batch<A> {
             }
             commit.ledgers.push(LedgerWrite::new(dpu, changes));
         }
-        write(&commit, store, metrics).await?;
+        write(&commit, access).await?;
         known.extend(commit.ledgers.into_iter().filter_map(|write| Some((write.dpu, write.counters?))));
         for (ack, outcome) in answers {
             let tally = outcome.tallies.iter().copied().fold(Tally::default(), Tally::plus);
-            metrics.accepted.inc_by(tally.accepted);
-            metrics.duplicate.inc_by(tally.duplicate);
+            access.metrics.accepted.inc_by(tally.accepted);
+            access.metrics.duplicate.inc_by(tally.duplicate);
             ack.durable(outcome);
         }
         Ok(())
@@ -104,36 +97,26 @@ struct Folded {
 }
 
 /// Reads the counters that are not known yet.
-async fn load(
-    ledgers: &[Share],
-    known: &mut HashMap<DpuId, Counters>,
-    store: &Arc<dyn Ledgers>,
-    metrics: &Metrics,
-) -> Result<(), StoreError> {
+async fn load(ledgers: &[Share], known: &mut HashMap<DpuId, Counters>, access: &Access) -> Result<(), StoreError> {
     let missing: Vec<DpuId> = ledgers.iter().filter(|share| !known.contains_key(&share.dpu)).map(|share| share.dpu.clone()).collect();
     if missing.is_empty() {
         return Ok(());
     }
-    let found = until_known(&metrics.retries, || store.counters(&missing)).await?;
+    let found = access.until_known(|| access.store.counters(&missing)).await?;
     known.extend(missing.into_iter().zip(found.into_iter().map(Option::unwrap_or_default)));
     Ok(())
 }
 
 /// Reads the tails that merges need, some at once, and applies them.
-async fn merge_all(
-    merges: Vec<(DpuId, Places, Merge)>,
-    writes: &mut Vec<Folded>,
-    store: &Arc<dyn Ledgers>,
-    metrics: &Metrics,
-) -> Result<(), StoreError> {
+async fn merge_all(merges: Vec<(DpuId, Places, Merge)>, writes: &mut Vec<Folded>, access: &Access) -> Result<(), StoreError> {
     let mut waiting = merges.into_iter();
     let mut reading: JoinSet<Result<Folded, StoreError>> = JoinSet::new();
     loop {
         for (dpu, places, merge) in waiting.by_ref().take(TAILS_AT_ONCE - reading.len()) {
-            let (store, retries) = (Arc::clone(store), metrics.retries.clone());
+            let access = access.clone();
             reading.spawn(async move {
                 let from = merge.from();
-                let tail = until_known(&retries, || store.tail(&dpu, &from)).await?;
+                let tail = access.until_known(|| access.store.tail(&dpu, &from)).await?;
                 Ok(Folded { dpu, places, changes: merge.apply(&tail) })
             });
         }
@@ -146,12 +129,13 @@ async fn merge_all(
 }
 
 /// Makes a commit durable, unless there is nothing in it.
-async fn write(commit: &Commit, store: &Arc<dyn Ledgers>, metrics: &Metrics) -> Result<(), StoreError> {
+async fn write(commit: &Commit, access: &Access) -> Result<(), StoreError> {
     if commit.ledgers.is_empty() && commit.quarantine.is_empty() {
         return Ok(());
     }
+    let metrics = &access.metrics;
     let timer = metrics.commit_seconds.start_timer();
-    until_known(&metrics.retries, || store.commit(commit)).await?;
+    access.until_known(|| access.store.commit(commit)).await?;
     timer.observe_duration();
     metrics.commits.inc();
     for row in &commit.quarantine {

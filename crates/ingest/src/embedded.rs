@@ -11,6 +11,7 @@ use occupancy::ledger::{Record, Tally};
 use occupancy::time::Clock;
 use store::{Ledgers, Quarantined, Source, StoreError};
 use tokio::sync::oneshot;
+use tokio::task::JoinSet;
 use wire::{Bad, Report};
 
 use crate::admit::{Arrival, Policy, admit};
@@ -112,6 +113,21 @@ impl EmbeddedIntake {
         self.lanes.iter().find_map(Lane::failure)
     }
 
+    /// Why the store is being asked again and again just now, if it is.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        self.lanes.iter().find_map(Lane::trouble)
+    }
+
+    /// Waits until the store takes nothing more before a new start; without end while it does.
+    pub async fn halted(&self) -> StoreError {
+        let mut lanes: JoinSet<StoreError> = self.lanes.iter().map(Lane::halted).collect();
+        match lanes.join_next().await {
+            Some(Ok(error)) => error,
+            _ => std::future::pending().await,
+        }
+    }
+
     /// Numbers for `count` sources, never given before: returns the first.
     fn number(&self, count: i64) -> i64 {
         let now_us = (self.clock)().ms() * 1000;
@@ -169,11 +185,18 @@ impl EmbeddedIntake {
     }
 
     fn busy(&self) -> IntakeError {
-        IntakeError::Busy { waiting: self.waiting.load(Ordering::Relaxed), retry_after_s: RETRY_AFTER_S }
+        match self.trouble() {
+            Some(why) => IntakeError::Unavailable { why, retry_after_s: RETRY_AFTER_S },
+            None => IntakeError::Busy { waiting: self.waiting.load(Ordering::Relaxed), retry_after_s: RETRY_AFTER_S },
+        }
     }
 
     fn closed(&self) -> IntakeError {
-        self.failure().map_or(IntakeError::Stopping, |error| IntakeError::Failed(error.to_string()))
+        match self.failure() {
+            None => IntakeError::Stopping,
+            Some(StoreError::Corrupt(why)) => IntakeError::Failed(why),
+            Some(error) => IntakeError::Unavailable { why: error.to_string(), retry_after_s: RETRY_AFTER_S },
+        }
     }
 }
 

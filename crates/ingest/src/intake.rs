@@ -49,7 +49,15 @@ pub struct QuarantinedPart {
 /// Why a request was not taken in; sending it again unchanged is always safe.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IntakeError {
-    /// The queues are full or the store does not answer.
+    /// The store cannot be written to just now.
+    #[error("not taken in, the store is unavailable: {why}; send it again unchanged after {retry_after_s} s")]
+    Unavailable {
+        /// What the store says.
+        why: String,
+        /// When to try again, in seconds.
+        retry_after_s: u64,
+    },
+    /// The queues are full or the store is slow.
     #[error("not taken in: {waiting} requests wait already; send it again unchanged after {retry_after_s} s")]
     Busy {
         /// How many wait.

@@ -12,6 +12,7 @@ use store::{Ledgers, StoreError};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
+use crate::access::Access;
 use crate::batch::Batch;
 use crate::item::{Ack, Item};
 use crate::metrics::Metrics;
@@ -40,6 +41,7 @@ pub struct Lane<A> {
     queued_items: IntGauge,
     close: watch::Sender<bool>,
     state: watch::Receiver<State>,
+    trouble: watch::Receiver<Option<String>>,
     task: JoinHandle<()>,
 }
 
@@ -101,7 +103,9 @@ impl<A: Ack> Lane<A> {
         let (close, closed) = watch::channel(false);
         let (report, state) = watch::channel(State::Running);
         let queued_items = metrics.queued_items.clone();
-        let worker = Worker { items, closed, waiting: VecDeque::new(), known: HashMap::new(), config, store, metrics };
+        let (trouble, troubles) = watch::channel(None);
+        let access = Access { store, metrics, trouble: Arc::new(trouble) };
+        let worker = Worker { items, closed, waiting: VecDeque::new(), known: HashMap::new(), config, access };
         let task = runtime.spawn(async move {
             let end = match worker.run().await {
                 Ok(()) => State::Finished,
@@ -112,7 +116,7 @@ impl<A: Ack> Lane<A> {
             };
             report.send_replace(end);
         });
-        Self { queue, queued_items, close, state, task }
+        Self { queue, queued_items, close, state, trouble: troubles, task }
     }
 
     /// Queues an item, if there is room.
@@ -159,6 +163,25 @@ impl<A: Ack> Lane<A> {
         }
     }
 
+    /// Why the store is being asked again and again just now, if it is.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        self.trouble.borrow().clone()
+    }
+
+    /// Completes when the store takes nothing more before a new start; never while it does.
+    pub fn halted(&self) -> impl Future<Output = StoreError> + Send + 'static {
+        let mut state = self.state.clone();
+        async move {
+            let halted = state.wait_for(|state| matches!(state, State::Failed(StoreError::Halted(_)))).await;
+            let error = halted.ok().and_then(|state| if let State::Failed(error) = &*state { Some(error.clone()) } else { None });
+            match error {
+                Some(error) => error,
+                None => std::future::pending().await,
+            }
+        }
+    }
+
     /// Takes no more items; what is queued is still committed.
     pub fn close(&self) {
         self.close.send_replace(true);
@@ -196,17 +219,16 @@ struct Worker<A> {
     waiting: VecDeque<Item<A>>,
     known: HashMap<DpuId, Counters>,
     config: LaneConfig,
-    store: Arc<dyn Ledgers>,
-    metrics: Metrics,
+    access: Access,
 }
 
 impl<A: Ack> Worker<A> {
     async fn run(mut self) -> Result<(), StoreError> {
         while self.receive().await {
             let (items, crossings) = self.batch();
-            self.metrics.batch_crossings.observe(crossings as f64);
+            self.access.metrics.batch_crossings.observe(crossings as f64);
             let batch = Batch::new(self.waiting.drain(..items));
-            batch.commit(&mut self.known, &self.store, &self.metrics).await?;
+            batch.commit(&mut self.known, &self.access).await?;
         }
         Ok(())
     }

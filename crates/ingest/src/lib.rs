@@ -12,6 +12,7 @@
 //! - A store that says it is corrupt stops the lane; its owner sees why, and every ack not yet called is dropped.
 //! - What is kept out of the ledgers becomes a quarantine row in the same commit, and a metric.
 
+mod access;
 mod admit;
 mod batch;
 mod embedded;
@@ -19,7 +20,6 @@ mod intake;
 mod item;
 mod lane;
 mod metrics;
-mod retry;
 
 pub use admit::{Admission, Arrival, Policy, admit};
 pub use embedded::{EmbeddedConfig, EmbeddedIntake};

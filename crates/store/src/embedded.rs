@@ -243,6 +243,11 @@ impl FjallLedger<'_> {
 
 impl View for FjallLedger<'_> {
     fn opening(&self, until: Day) -> Result<Option<(Day, Totals)>, StoreError> {
+        // Most often the day itself was active: one look at it costs less than a search backwards through every run.
+        let key = StoreKey::Opening(self.dpu.clone(), until).encode();
+        if let Some(bytes) = self.snapshot.get(&self.tables.openings, key).map_err(store_error)? {
+            return Ok(Some((until, value::read_totals(&bytes)?)));
+        }
         self.days(Day(i32::MIN), until).next_back().map(|guard| self.day(guard)).transpose()
     }
 
@@ -346,7 +351,7 @@ fn store_error(error: fjall::Error) -> StoreError {
     match error {
         fjall::Error::Io(error) | fjall::Error::Storage(fjall::LsmError::Io(error)) => StoreError::Unavailable(error.to_string()),
         fjall::Error::Poisoned => {
-            StoreError::Unavailable("a write to disk failed before, so it takes no more: restart the program".to_owned())
+            StoreError::Halted("a write to disk failed, so it takes no more; see that there is room, then restart the program".to_owned())
         }
         other => StoreError::Corrupt(other.to_string()),
     }
@@ -367,7 +372,7 @@ mod tests {
 
     #[test]
     fn a_poisoned_database_asks_for_a_restart() {
-        let StoreError::Unavailable(why) = store_error(fjall::Error::Poisoned) else { panic!("not unavailable") };
+        let StoreError::Halted(why) = store_error(fjall::Error::Poisoned) else { panic!("not halted") };
         assert!(why.ends_with("restart the program"), "{why}");
         assert!(matches!(store_error(fjall::Error::InvalidTrailer), StoreError::Corrupt(_)));
     }

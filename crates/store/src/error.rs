@@ -6,6 +6,9 @@ pub enum StoreError {
     /// The outcome is unknown: it may have happened wholly, partly or not at all. Try again.
     #[error("the store is unavailable: {0}")]
     Unavailable(String),
+    /// The store takes nothing more until the program starts anew; the outcome is unknown. Trying again does not help.
+    #[error("the store has halted: {0}")]
+    Halted(String),
     /// What is stored cannot be read. Trying again does not help.
     #[error("the store is corrupt: {0}")]
     Corrupt(String),

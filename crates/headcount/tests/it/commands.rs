@@ -2,27 +2,13 @@
 
 use std::net::TcpListener;
 
-use crate::program::{Served, headcount, http, repository, run};
+use crate::program::{Served, http, repository, run};
 
 #[test]
 fn an_empty_server_says_what_to_do_first_and_it_works() {
     let folder = tempfile::tempdir().unwrap();
-    let mut child = headcount(&[
-        "serve",
-        "--listen",
-        "127.0.0.1:0",
-        "--metrics-listen",
-        "127.0.0.1:0",
-        "--store",
-        &format!("fjall:{}", folder.path().join("s").display()),
-    ]);
-    let mut child = child.stdout(std::process::Stdio::piped()).spawn().unwrap();
-    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().unwrap()));
-    let mut said: Vec<String> = Vec::new();
-    while !said.last().is_some_and(|line| line.contains("/count")) {
-        said.push(lines.next().expect("serve goes on to say what to do").unwrap());
-    }
-    let url = said[0].split_whitespace().find(|word| word.starts_with("http://")).unwrap().to_owned();
+    let (served, said) = Served::saying(&folder.path().join("store"), &[], "/count");
+    let url = served.url.clone();
     assert!(said.iter().any(|line| line.contains("There are no spaces yet")), "{said:#?}");
 
     let example = repository("examples/topology.toml");
@@ -49,8 +35,7 @@ fn an_empty_server_says_what_to_do_first_and_it_works() {
     let (status, out, _) = run(&["status", "--server", &url]);
     assert_eq!(status, Some(0));
     assert!(out.contains("version") && out.contains("dpus.healthy"), "{out}");
-    child.kill().unwrap();
-    child.wait().unwrap();
+    assert_eq!(served.stop(), Some(0));
 }
 
 #[test]
@@ -113,7 +98,9 @@ fn a_full_volume_refuses_input_and_spoils_nothing() {
     let served = Served::over(folder.path(), &["--reserve-mib", "1000000000"]);
     let report = r#"{"dpu_id":"d","crossings":[{"at":"2024-05-01T12:00:00Z","direction":1}]}"#;
     let (status, text) = served.http("POST", "/v1/crossings", report);
-    assert_eq!(status, 503, "{text}");
+    assert!(status == 503 && text.contains("store-unavailable") && text.contains("free some space"), "{text}");
+    let (status, text) = served.http("GET", "/readyz", "");
+    assert!(status == 503 && text.contains("free some space"), "{text}");
     assert_eq!(served.http("GET", "/v1/spaces", "").0, 200, "reads go on");
     drop(served);
     let served = Served::over(folder.path(), &[]);

@@ -34,15 +34,25 @@ pub(crate) struct Served {
 impl Served {
     /// Starts `serve` and waits until it says where it answers.
     pub(crate) fn over(folder: &Path, more: &[&str]) -> Self {
+        Self::saying(folder, more, "http://").0
+    }
+
+    /// Starts `serve`; with what it said up to the first line that contains `last`.
+    pub(crate) fn saying(folder: &Path, more: &[&str], last: &str) -> (Self, Vec<String>) {
         let store = format!("fjall:{}", folder.display());
         let words = ["serve", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0", "--store", &store];
         let mut child = headcount(&words).args(more).stdout(Stdio::piped()).spawn().unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let url =
-            lines.find_map(|line| line.unwrap().split_whitespace().find(|word| word.starts_with("http://127.0.0.1:")).map(str::to_owned));
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+        let mut served = Self { child: Some(child), url: String::new() };
+        let mut said: Vec<String> = Vec::new();
+        while !said.last().is_some_and(|line| line.contains(last)) {
+            said.push(lines.next().expect("serve goes on to say more"));
+        }
         // What it says later must not fill the pipe.
         std::thread::spawn(move || lines.for_each(drop));
-        Self { child: Some(child), url: url.expect("serve said where it answers") }
+        let mut words = said[0].split_whitespace();
+        served.url = words.find(|word| word.starts_with("http://")).expect("serve says first where it answers").to_owned();
+        (served, said)
     }
 
     /// kill -9.

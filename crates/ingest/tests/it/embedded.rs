@@ -81,6 +81,31 @@ async fn a_store_that_does_not_answer_makes_callers_wait_and_then_try_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_store_in_trouble_is_named_to_callers_and_operators() {
+    let store = Arc::new(Steered::new());
+    let intake = start(&store, clock(), EmbeddedConfig::default()).await.unwrap();
+    assert_eq!(intake.trouble(), None);
+    store.failing.store(u32::MAX, Ordering::SeqCst);
+    let refused = intake.submit(vec![Ok(report("a", &[plus(1)]))]).await;
+    assert_eq!(refused, Err(IntakeError::Unavailable { why: "on purpose".to_owned(), retry_after_s: 1 }));
+    assert_eq!(intake.trouble().as_deref(), Some("on purpose"));
+    store.failing.store(0, Ordering::SeqCst);
+    intake.submit(vec![Ok(report("a", &[plus(1)]))]).await.unwrap();
+    assert_eq!(intake.trouble(), None, "it answers again");
+}
+
+#[tokio::test]
+async fn a_store_that_halted_is_told_at_once_and_ends_the_wait_for_it() {
+    let store = Arc::new(Steered::new());
+    let intake = start(&store, clock(), EmbeddedConfig::default()).await.unwrap();
+    store.halted.store(true, Ordering::SeqCst);
+    intake.submit(vec![Ok(report("a", &[plus(1)]))]).await.unwrap_err();
+    assert_eq!(intake.halted().await, StoreError::Halted("on purpose".to_owned()));
+    let refused = intake.submit(vec![Ok(report("a", &[plus(1)]))]).await;
+    assert!(matches!(refused, Err(IntakeError::Unavailable { .. })), "{refused:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_full_queue_refuses_soon() {
     let store = Arc::new(Steered::new());
     let lane = LaneConfig { queue_items: 1, batch_items: 1, ..LaneConfig::default() };

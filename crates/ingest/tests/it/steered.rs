@@ -18,6 +18,7 @@ pub(crate) struct Steered {
     /// So many commits to come fail, every other one after it was applied.
     pub(crate) failing: AtomicU32,
     pub(crate) corrupt: AtomicBool,
+    pub(crate) halted: AtomicBool,
     pub(crate) commits: AtomicU32,
     /// The most ledgers read at once.
     pub(crate) reads: AtomicU32,
@@ -25,8 +26,16 @@ pub(crate) struct Steered {
 
 impl Steered {
     pub(crate) fn new() -> Self {
-        let (failing, corrupt) = (AtomicU32::new(0), AtomicBool::new(false));
-        Self { inner: MemoryStore::new(), gate: Semaphore::new(1), failing, corrupt, commits: AtomicU32::new(0), reads: AtomicU32::new(0) }
+        let (failing, [corrupt, halted]) = (AtomicU32::new(0), [false; 2].map(AtomicBool::new));
+        Self {
+            inner: MemoryStore::new(),
+            gate: Semaphore::new(1),
+            failing,
+            corrupt,
+            halted,
+            commits: AtomicU32::new(0),
+            reads: AtomicU32::new(0),
+        }
     }
 
     /// Holds up every commit until the gate gets a permit again.
@@ -55,6 +64,9 @@ impl Ledgers for Steered {
         self.commits.fetch_add(1, Ordering::SeqCst);
         if self.corrupt.load(Ordering::SeqCst) {
             return Err(StoreError::Corrupt("on purpose".to_owned()));
+        }
+        if self.halted.load(Ordering::SeqCst) {
+            return Err(StoreError::Halted("on purpose".to_owned()));
         }
         let left = self.failing.load(Ordering::SeqCst);
         if left > 0 {

@@ -1,0 +1,46 @@
+//! Access to the store that tries again while it is unavailable, and tells why.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use store::{Ledgers, StoreError};
+use tokio::sync::watch;
+
+use crate::metrics::Metrics;
+
+/// The first pause between attempts.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+/// The longest.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// What a lane reads from and writes to; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Access {
+    pub(crate) store: Arc<dyn Ledgers>,
+    pub(crate) metrics: Metrics,
+    /// Why the store is being asked again; `None` while it answers.
+    pub(crate) trouble: Arc<watch::Sender<Option<String>>>,
+}
+
+impl Access {
+    /// Repeats an attempt until its outcome is known, without end: whoever owns the caller's task may abort it.
+    pub(crate) async fn until_known<T, F>(&self, attempt: impl Fn() -> F) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, StoreError>>,
+    {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let known = attempt().await;
+            let Err(StoreError::Unavailable(why)) = known else {
+                self.trouble.send_if_modified(|trouble| trouble.take().is_some());
+                return known;
+            };
+            self.metrics.retries.inc();
+            tracing::warn!(why, pause_ms = pause.as_millis(), "the store is unavailable, trying again");
+            self.trouble.send_replace(Some(why));
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+}
