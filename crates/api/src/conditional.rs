@@ -56,7 +56,8 @@ enum Tags {
 
 impl Tags {
     fn of(headers: &HeaderMap, name: &HeaderName) -> Option<Self> {
-        let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+        // A tag that is no text is none of ours.
+        let values = headers.get_all(name).iter().map(|value| value.to_str().unwrap_or_default());
         // A proxy that compresses makes tags weak; ours stand for the body before that.
         let tags: Vec<String> =
             values.flat_map(|value| value.split(',')).map(|tag| tag.trim().trim_start_matches("W/").to_owned()).collect();
@@ -87,6 +88,10 @@ impl Precondition {
         let [if_match, if_none_match] = [IF_MATCH, IF_NONE_MATCH].map(|name| Tags::of(headers, &name));
         if if_match.is_none() && if_none_match.is_none() {
             let detail = "send the header If-Match with the ETag of what you read, or If-None-Match: * for something new";
+            return Err(Problem::new(Kind::PreconditionRequired, detail));
+        }
+        if if_none_match.as_ref().is_some_and(|tags| *tags != Tags::Any) {
+            let detail = "the only If-None-Match for a write is *, for something new; to change what stands, send If-Match";
             return Err(Problem::new(Kind::PreconditionRequired, detail));
         }
         Ok(Self { if_match, if_none_match })

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::HeaderMap;
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
 
@@ -41,7 +41,14 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
     type Rejection = Problem;
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let query = Query::try_from_uri(&parts.uri);
-        query.map(|Query(params)| Self(params)).map_err(|rejection| Problem::new(Kind::BadQuery, rejection.body_text()))
+        query.map(|Query(params)| Self(params)).map_err(|rejection| {
+            let text = rejection.body_text();
+            let detail = text.rsplit_once("query string: ").map_or(text.as_str(), |(_, detail)| detail);
+            // A bare + reads as a space, which no parameter may hold.
+            let bare = parts.uri.query().is_some_and(|query| query.contains('+'));
+            let hint = if bare { "; a + in a time is written %2B" } else { "" };
+            Problem::new(Kind::BadQuery, format!("{detail}{hint}"))
+        })
     }
 }
 
@@ -92,6 +99,9 @@ async fn json_bytes(request: Request, most: usize) -> Result<Bytes, Problem> {
 /// Only JSON is taken: a web page of another origin can then not post here without asking first.
 fn check_media_type(headers: &HeaderMap) -> Result<(), Problem> {
     let told = headers.get(CONTENT_TYPE).and_then(|told| told.to_str().ok()).unwrap_or_default();
+    if let Some(coding) = headers.get(CONTENT_ENCODING).filter(|coding| coding.as_bytes() != b"identity") {
+        return Err(Problem::new(Kind::UnsupportedMediaType, format!("the body must come as it is, not with Content-Encoding {coding:?}")));
+    }
     let essence = told.split(';').next().unwrap_or_default().trim();
     if essence.eq_ignore_ascii_case("application/json") {
         return Ok(());

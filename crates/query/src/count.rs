@@ -27,8 +27,8 @@ impl Query {
 
     /// The counts of several spaces at one instant, in the order asked.
     ///
-    /// No instant means now: the server's clock or the newest crossing of the spaces' DPUs, whichever is later, but no
-    /// later than could be asked for.
+    /// No instant means now: the server's clock or the newest crossing of the spaces' DPUs, whichever is later; a
+    /// crossing later than could be asked for does not set the time.
     ///
     /// # Errors
     /// A space is unknown, the instant too far ahead of the clock, the list empty or too long, or the store fails.
@@ -47,8 +47,11 @@ impl Query {
         }
         let hung = hung(&world, spaces);
         let counters = self.counters_of(hung.iter().map(|one| &one.dpu)).await?;
-        let newest = hung.iter().filter_map(|one| counters.get(&one.dpu)?.last.map(|key| key.at).filter(|at| one.covers(*at))).max();
-        let at = at.unwrap_or_else(|| newest.map_or(now, |newest| newest.min(latest).max(now)));
+        let newest = hung
+            .iter()
+            .filter_map(|one| counters.get(&one.dpu)?.last.map(|key| key.at).filter(|at| one.covers(*at) && *at <= latest))
+            .max();
+        let at = at.unwrap_or_else(|| newest.map_or(now, |newest| newest.max(now)));
         let plans: Vec<Plan> = spaces.iter().filter_map(|space| world.plan(space.as_str(), at)).collect();
         let totals = self.look_up(&plans).await?;
         let before = |dpu: &DpuId, at: UnixMs| totals.get(&(dpu.clone(), at)).copied().unwrap_or_default();

@@ -36,6 +36,7 @@ async fn reads_of_what_is_not_there_or_not_possible_are_refused() {
         ("/v1/spaces/hall/count?at=yesterday", 400, "bad-query"),
         ("/v1/spaces/hall/count?at=", 400, "bad-query"),
         ("/v1/spaces/hall/count?at=1709294400", 400, "bad-query"),
+        ("/v1/spaces/hall/count?at=2024-03-01T12:00:00+01:00", 400, "bad-query"),
         ("/v1/spaces/hall/count?when=now", 400, "bad-query"),
         ("/v1/spaces/hall/count?at=2024-03-01T12:00:00Z&at=2024-03-01T12:00:00Z", 400, "bad-query"),
         ("/v1/counts", 400, "bad-query"),
@@ -96,6 +97,9 @@ async fn reports_that_cannot_be_taken_are_refused_whole() {
     }
     let plain = server.call(Request::post("/v1/crossings").header("content-type", "text/plain").body(Body::from("{}")).unwrap()).await;
     assert_eq!((plain.status.as_u16(), plain.problem().as_str()), (415, "unsupported-media-type"));
+    let packed = Request::post("/v1/crossings").header("content-type", "application/json").header("content-encoding", "gzip");
+    let packed = server.call(packed.body(Body::from("[]")).unwrap()).await;
+    assert_eq!((packed.status.as_u16(), packed.problem().as_str()), (415, "unsupported-media-type"));
     assert_eq!(server.get("/v1/quarantine").await.json()["quarantined"], json!([]), "what is refused is not kept");
 }
 
@@ -249,6 +253,8 @@ async fn installations_that_cannot_stand_are_refused_and_named() {
         assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (status, problem), "{body}: {}", answer.text());
         assert!(answer.json()["detail"].as_str().unwrap().contains(names), "{names}: {}", answer.text());
     }
-    assert_eq!(server.put(path, &list(json!([])), ("accept", "*/*")).await.status, 428);
+    for nothing in [("accept", "*/*"), ("if-none-match", "\"seen\"")] {
+        assert_eq!(server.put(path, &list(json!([])), nothing).await.status, 428, "{nothing:?}");
+    }
     assert_eq!(server.get(path).await.header("etag"), read.header("etag"));
 }

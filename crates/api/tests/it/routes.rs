@@ -76,6 +76,10 @@ async fn the_event_log_comes_in_pages_as_json_and_csv() {
     let rest = server.get(&format!("{path}&cursor={}", page["next"].as_str().unwrap())).await.json();
     assert_eq!((&rest["crossings"][0]["event"], &rest["next"]), (&json!("exited"), &json!(null)));
 
+    for (accept, kind) in [("text/html, TEXT/CSV;q=0.9", "text/csv; charset=utf-8"), ("application/json, text/csv;q=0", "application/json")]
+    {
+        assert_eq!(server.get_with(path, ("accept", accept)).await.header("content-type"), kind, "{accept}");
+    }
     let csv = server.get_with(path, ("accept", "text/csv")).await;
     assert_eq!(csv.header("content-type"), "text/csv; charset=utf-8");
     assert_eq!(csv.text().lines().nth(1), Some("2024-03-01T11:00:00.000Z,entered,front,1,1,7,2"));

@@ -1,5 +1,6 @@
 //! Reports as JSON. Each crossing is first found, then read by itself, so that one wrong crossing costs no other.
 
+use std::collections::BTreeMap;
 use std::fmt::{self, Display};
 use std::marker::PhantomData;
 use std::str::FromStr;
@@ -7,7 +8,7 @@ use std::str::FromStr;
 use occupancy::crossing::{Direction, Heartbeat, Key};
 use occupancy::id::DpuId;
 use occupancy::time::UnixMs;
-use serde::de::{DeserializeOwned, Error as _, Unexpected, Visitor};
+use serde::de::{DeserializeOwned, Error as _, IgnoredAny, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -87,6 +88,9 @@ pub(super) fn decode(text: &str) -> Result<Report, WireError> {
         return Err(WireError("a report is an object like {\"dpu_id\":\"283\",\"crossings\":[]}".to_owned()));
     }
     let read: Read<'_> = serde_json::from_str(text).map_err(|error| WireError(format!("the report cannot be read: {error}")))?;
+    if read.crossings.is_none() && read.heartbeat.is_none() {
+        says_nothing_else(text)?;
+    }
     let (dpu, boot) = (read.dpu_id.0, read.boot.map_or(0, |boot| boot.0));
     let mut crossings = Vec::with_capacity(read.crossings.as_ref().map_or(0, Vec::len) + 1);
     for raw in read.crossings.unwrap_or_default() {
@@ -100,6 +104,15 @@ pub(super) fn decode(text: &str) -> Result<Report, WireError> {
         }
     }
     Ok(Report { dpu, crossings, heartbeat, accept_clock: read.accept_clock.unwrap_or(false) })
+}
+
+/// Refuses a report that says something, though nothing that is understood: misspelt crossings must not vanish.
+fn says_nothing_else(text: &str) -> Result<(), WireError> {
+    let keys: BTreeMap<String, IgnoredAny> = serde_json::from_str(text).unwrap_or_default();
+    match keys.into_keys().find(|key| !["dpu_id", "boot", "crossings", "heartbeat", "accept_clock"].contains(&key.as_str())) {
+        Some(key) => Err(WireError(format!("the report holds neither `crossings` nor a `heartbeat`, but {key:?}"))),
+        None => Ok(()),
+    }
 }
 
 /// Reads a body of one report.

@@ -53,6 +53,21 @@ fn in_lines(report: &Report) -> String {
 }
 
 #[test]
+fn a_report_that_says_nothing_understood_is_refused_and_does_not_vanish() {
+    for misspelt in [
+        r#"{"dpu_id":"283","crossing":[{"at":"2018-02-26T16:06:02Z","direction":1}]}"#,
+        r#"{"dpu_id":"283","at":"2018-02-26T16:06:02Z","direction":1}"#,
+    ] {
+        let error = decode(misspelt.as_bytes()).unwrap_err().to_string();
+        assert!(error.contains("neither `crossings` nor a `heartbeat`, but \"at\"") || error.contains("but \"crossing\""), "{error}");
+        assert!(matches!(decode_body(misspelt.as_bytes()).unwrap().as_slice(), [Err(bad)] if bad.payload == misspelt.as_bytes()));
+    }
+    assert_eq!(decode(br#"{"dpu_id":"283"}"#).unwrap().crossings.len(), 0);
+    let newer = br#"{"dpu_id":"283","crossings":[],"firmware":"9.1"}"#;
+    assert_eq!(decode(newer).unwrap().crossings.len(), 0, "a field of a newer device");
+}
+
+#[test]
 fn the_forms_of_a_report_are_frozen() {
     for (name, report) in [("minimal", minimal()), ("full", full())] {
         assert_eq!(freeze(&format!("{name}.bin"), &encode(&report)), report);
