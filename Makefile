@@ -31,8 +31,9 @@ format: ## format the code
 torture: tools ## 1,000 kills of a server under load; takes about an hour
 	HEADCOUNT_KILLS=1000 $(CARGO) test --package headcount --test it kill_9 -- --nocapture
 
-bench: tools ## embedded ingest and reads, in a release build; bench/README.md has the last figures
-	$(CARGO) run --release --package headcount-bench
+bench: tools ## embedded ingest and reads, in a release build; BENCH=--quick for a short one
+	$(CARGO) build --release --package headcount
+	$(CARGO) run --release --package headcount-bench -- $(BENCH)
 
 release: tools ## the program, optimised: target/release/headcount
 	$(CARGO) build --release --package headcount

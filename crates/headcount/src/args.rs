@@ -65,13 +65,13 @@ pub(crate) struct Keep {
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub(crate) struct Times {
     /// Quarantine crossings further ahead of their arrival than this, in ms
-    #[arg(long, env = "HEADCOUNT_MAX_CLOCK_AHEAD_MS", value_name = "MS", default_value_t = 300_000)]
+    #[arg(long, env = "HEADCOUNT_MAX_CLOCK_AHEAD_MS", value_name = "MS", default_value_t = 300_000, value_parser = ms())]
     pub max_clock_ahead_ms: i64,
     /// Quarantine crossings that arrive later than this, in ms; without it, no crossing is too late
-    #[arg(long, env = "HEADCOUNT_MAX_LATENESS_MS", value_name = "MS")]
+    #[arg(long, env = "HEADCOUNT_MAX_LATENESS_MS", value_name = "MS", value_parser = ms())]
     pub max_lateness_ms: Option<i64>,
     /// Call a DPU silent that was last heard longer ago than this, in ms
-    #[arg(long, env = "HEADCOUNT_SILENT_AFTER_MS", value_name = "MS", default_value_t = occupancy::count::SILENT_AFTER_MS)]
+    #[arg(long, env = "HEADCOUNT_SILENT_AFTER_MS", value_name = "MS", default_value_t = occupancy::count::SILENT_AFTER_MS, value_parser = ms())]
     pub silent_after_ms: i64,
 }
 
@@ -314,6 +314,11 @@ impl std::str::FromStr for Target {
             _ => Err("reports go to http://HOST:PORT or kafka://HOST:PORT".to_owned()),
         }
     }
+}
+
+/// A span of time in ms, at most a century.
+fn ms() -> clap::builder::RangedI64ValueParser<i64> {
+    clap::value_parser!(i64).range(0..=3_155_760_000_000)
 }
 
 /// A span of time like 250ms, 30s, 5m or 2h.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use reqwest::redirect::Policy;
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 
@@ -20,7 +21,12 @@ impl Server {
         if !url.starts_with("http://") {
             bail!("{url:?} is no server: give it as http://HOST:PORT");
         }
-        let client = Client::builder().connect_timeout(Duration::from_secs(5)).timeout(Duration::from_secs(60)).build()?;
+        let client = Client::builder()
+            .no_proxy()
+            .redirect(Policy::none())
+            .connect_timeout(Duration::from_secs(5))
+            .timeout(Duration::from_secs(60))
+            .build()?;
         Ok(Self { url, client })
     }
 
@@ -41,8 +47,14 @@ impl Server {
 
     /// Sends it, whatever the answer's status.
     pub(crate) async fn send(&self, request: RequestBuilder) -> Result<Response> {
-        let unreachable = || format!("no server answers at {}: start one with `headcount serve`, or name another with --server", self.url);
-        request.send().await.with_context(unreachable)
+        request.send().await.map_err(|error| {
+            let text = if error.is_connect() {
+                format!("no server answers at {}: start one with `headcount serve`, or name another with --server", self.url)
+            } else {
+                format!("{} did not answer as a Headcount server does", self.url)
+            };
+            anyhow::Error::new(error).context(text)
+        })
     }
 
     /// The JSON of a successful answer.
@@ -65,5 +77,5 @@ pub(crate) async fn succeeded(answer: Response) -> Result<Response> {
 async fn explained(status: StatusCode, answer: Response) -> String {
     let problem: Value = answer.json().await.unwrap_or_default();
     let part = |key| problem.get(key).and_then(Value::as_str);
-    part("detail").or(part("title")).map_or_else(|| status.to_string(), str::to_owned)
+    part("detail").or(part("title")).map_or_else(|| format!("{status}; is this a Headcount server?"), str::to_owned)
 }

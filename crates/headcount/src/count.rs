@@ -2,10 +2,10 @@
 
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use occupancy::baseline::Kind;
 use query::Query;
-use serde_json::Value;
+use serde::Deserialize;
 
 use crate::args::Count;
 use crate::ask::Server;
@@ -36,10 +36,28 @@ async fn asked(args: &Count) -> Result<String> {
     let server = Server::at(&args.server)?;
     let at = args.at.map(|at| ("at", at.to_string()));
     let answer = server.json(server.get(&format!("/v1/spaces/{}/count", args.space)).query(&at.as_slice())).await?;
-    let number = |path: &str| answer.pointer(path).and_then(Value::as_i64).unwrap_or_default();
-    let text = |path: &str| answer.pointer(path).and_then(Value::as_str);
-    let numbers = [number("/count"), number("/raw"), number("/baseline/count"), number("/entered"), number("/exited")];
-    Ok(described(args.space.as_str(), text("/at").unwrap_or("?"), numbers, text("/baseline/kind").unwrap_or("?"), text("/baseline/at")))
+    let answer: Answer = serde_json::from_value(answer).context("the answer is no count: is this a Headcount server?")?;
+    let Answer { at, count, raw, baseline, entered, exited } = answer;
+    Ok(described(args.space.as_str(), &at, [count, raw, baseline.count, entered, exited], &baseline.kind, baseline.at.as_deref()))
+}
+
+/// As much of the server's answer as is told.
+#[derive(Deserialize)]
+struct Answer {
+    at: String,
+    count: i64,
+    raw: i64,
+    baseline: From,
+    entered: i64,
+    exited: i64,
+}
+
+/// Where the count starts.
+#[derive(Deserialize)]
+struct From {
+    kind: String,
+    at: Option<String>,
+    count: i64,
 }
 
 /// The count, and how it is known, on two lines.

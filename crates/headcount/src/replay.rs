@@ -22,7 +22,7 @@ const SHOWN: u64 = 20;
 /// A line of the file, or what is wrong with it.
 type Item = std::result::Result<Line, ReplayError>;
 
-/// Sends the file. Exit status 1 if a line could not be read.
+/// Sends the file. Exit status 1 if a line could not be read, or was kept out of the ledgers.
 pub(crate) async fn replay(args: Replay) -> Result<ExitCode> {
     let bar = progress(&args.file);
     let input = bar.wrap_read(open(&args.file)?);
@@ -33,6 +33,7 @@ pub(crate) async fn replay(args: Replay) -> Result<ExitCode> {
         batch: args.batch.into(),
         pending: Vec::new(),
         crossings: 0,
+        read: 0,
         done: args.from_line.saturating_sub(1),
         sent: Sent::default(),
         bad: 0,
@@ -45,10 +46,13 @@ pub(crate) async fn replay(args: Replay) -> Result<ExitCode> {
     };
     job.bar.finish_and_clear();
     println!("{}; {} lines could not be read", job.sent, job.bad);
+    if matches!(ended, Ok(true)) && args.from_line > 1 && job.read < args.from_line {
+        anyhow::bail!("the file ends at line {}, before --from-line {}", job.read, args.from_line);
+    }
     if !matches!(ended, Ok(true)) {
         println!("go on with --from-line {}: what was sent twice counts once", job.done + 1);
     }
-    Ok(if ended? && job.bad == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if ended? && job.bad + job.sent.quarantined == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// A replay under way.
@@ -59,6 +63,8 @@ struct Job {
     pending: Vec<Report>,
     /// Crossings pending.
     crossings: usize,
+    /// The last line that was read.
+    read: u64,
     /// The last line that need not be sent again.
     done: u64,
     sent: Sent,
@@ -68,17 +74,12 @@ struct Job {
 impl Job {
     async fn send(&mut self, lines: impl Iterator<Item = Item>, outlet: &Outlet) -> Result<()> {
         let from = self.done;
-        let mut read = from;
         for item in lines {
+            self.read = item.as_ref().map_or_else(|error| error.line, |line| line.number);
             match item {
-                Ok(line) if line.number <= from => {}
-                Err(error) if error.line <= from => {}
-                Ok(line) => {
-                    read = line.number;
-                    self.add(line.report);
-                }
+                _ if self.read <= from => {}
+                Ok(line) => self.add(line.report),
                 Err(error) => {
-                    read = error.line;
                     self.bad += 1;
                     if self.bad <= SHOWN {
                         self.bar.suspend(|| eprintln!("{error}"));
@@ -86,10 +87,10 @@ impl Job {
                 }
             }
             if self.crossings >= self.batch {
-                self.flush(outlet, read).await?;
+                self.flush(outlet).await?;
             }
         }
-        self.flush(outlet, read).await
+        self.flush(outlet).await
     }
 
     /// Adds a report to the batch: to the DPU's last one, so that runs of one DPU's lines travel as one report, and in
@@ -109,12 +110,12 @@ impl Job {
         }
     }
 
-    async fn flush(&mut self, outlet: &Outlet, line: u64) -> Result<()> {
+    async fn flush(&mut self, outlet: &Outlet) -> Result<()> {
         let sent = outlet.send(&self.pending).await?;
         self.pending.clear();
         self.crossings = 0;
         self.sent = self.sent.plus(sent);
-        self.done = line;
+        self.done = self.done.max(self.read);
         self.bar.set_message(self.sent.to_string());
         Ok(())
     }

@@ -1,22 +1,33 @@
 //! Listening on addresses, and stopping in order.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use axum::Router;
-use tokio::net::TcpListener;
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::{JoinHandle, JoinSet};
 
 /// How long requests under way may take once the server stops.
 const LAST_REQUESTS: Duration = Duration::from_secs(10);
+/// How long a connection may take over the head of a request, and sit idle.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// Connections at once; more wait to be accepted.
+const CONNECTIONS: usize = 10_000;
+/// The pause after a connection could not be accepted: most often this process has too many files open.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// A router that answers on an address until it is told to stop.
 pub(crate) struct Answering {
     pub(crate) address: SocketAddr,
     stop: watch::Sender<bool>,
-    task: JoinHandle<std::io::Result<()>>,
+    task: JoinHandle<()>,
 }
 
 /// Listens; `flag` is what to choose another address with.
@@ -37,21 +48,60 @@ impl Answering {
         if !address.ip().is_loopback() {
             tracing::warn!(%address, "listens beyond this machine: there are no keys yet, so anybody who reaches it can read and write");
         }
-        let (stop, mut stopped) = watch::channel(false);
-        let told = async move {
-            // A dropped sender means stop as well.
-            let _ = stopped.wait_for(|stop| *stop).await;
-        };
+        let (stop, stopped) = watch::channel(false);
         #[expect(clippy::disallowed_methods, reason = "the handle is kept and awaited in `stop`")]
-        let task = tokio::spawn(async move { axum::serve(listener, router).with_graceful_shutdown(told).await });
+        let task = tokio::spawn(answer(listener, router, stopped));
         Ok(Self { address, stop, task })
     }
 
     /// Takes no more requests, and waits for those under way.
     pub(crate) async fn stop(self) {
         let _ = self.stop.send(true);
-        if tokio::time::timeout(LAST_REQUESTS, self.task).await.is_err() {
-            tracing::warn!("requests were still under way after {} s; their senders will send again", LAST_REQUESTS.as_secs());
+        let _ = self.task.await;
+    }
+}
+
+/// Answers connections until told to stop, then lets the requests under way end.
+async fn answer(listener: TcpListener, router: Router, mut stopped: watch::Receiver<bool>) {
+    let (room, graceful, mut connections) = (Arc::new(Semaphore::new(CONNECTIONS)), GracefulShutdown::new(), JoinSet::new());
+    loop {
+        let (stream, place) = tokio::select! {
+            accepted = accept(&listener, &room) => accepted,
+            // A dropped sender means stop as well.
+            _ = stopped.wait_for(|stop| *stop) => break,
+        };
+        let service = TowerToHyperService::new(router.clone());
+        let mut http = http1::Builder::new();
+        http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+        let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
+        connections.spawn(async move {
+            // An error here is the client's: it went away, or did not speak HTTP.
+            let _ = connection.await;
+            drop(place);
+        });
+        while connections.try_join_next().is_some() {}
+    }
+    drop(listener);
+    if tokio::time::timeout(LAST_REQUESTS, graceful.shutdown()).await.is_err() {
+        tracing::warn!("requests were still under way after {} s; their senders will send again", LAST_REQUESTS.as_secs());
+    }
+}
+
+/// The next connection, once there is room for it.
+async fn accept(listener: &TcpListener, room: &Arc<Semaphore>) -> (TcpStream, Option<OwnedSemaphorePermit>) {
+    // Nobody closes the semaphore.
+    let place = Arc::clone(room).acquire_owned().await.ok();
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                // Answers are whole: waiting to fill a packet only costs time.
+                let _ = stream.set_nodelay(true);
+                return (stream, place);
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a connection was not accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::ask::Server;
 pub(crate) async fn status(args: Status) -> Result<ExitCode> {
     let server = Server::at(&args.server)?;
     let status = server.json(server.get("/v1/status")).await?;
+    anyhow::ensure!(status.get("version").is_some(), "the answer is no status: is {} a Headcount server?", args.server);
     for line in lines("", &status) {
         println!("{line}");
     }

@@ -17,7 +17,8 @@ pub(crate) async fn topology(args: Topology) -> Result<ExitCode> {
         Topology::Show { root, server } => {
             let server = Server::at(&server)?;
             let answer = succeeded(server.send(server.get(&format!("/v1/topology/{root}"))).await?).await?;
-            let document: TopologyDocument = answer.json().await?;
+            let document: TopologyDocument = answer.json().await.context("the answer is no topology: is this a Headcount server?")?;
+            anyhow::ensure!(!document.spaces.is_empty(), "the answer holds no spaces: is this a Headcount server?");
             print!("{}", to_toml(&document)?);
         }
         Topology::Apply(args) => apply(args).await?,

@@ -1,0 +1,146 @@
+//! DPUs, what they see, and what the right counts are.
+//!
+//! DPU d hangs alone over a doorway between outside and room d / 2. It sees one person every half minute or so, one way or
+//! the other, from `BEGINNING_MS` on. Counts start anew every day at 04:00.
+
+use std::fmt::Write;
+
+use anyhow::Result;
+use occupancy::time::{DAY_MS, UnixMs};
+
+/// 2024-01-01T04:00:00Z, a reset.
+const BEGINNING_MS: i64 = 1_704_081_600_000;
+/// One crossing of each DPU falls in each step.
+const STEP_MS: i64 = 30_000;
+
+/// A crossing as a DPU saw it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Seen {
+    pub(crate) at_ms: i64,
+    pub(crate) direction: i8,
+    /// From 1.
+    pub(crate) seq: usize,
+}
+
+/// DPUs of equal diligence.
+#[derive(Debug)]
+pub(crate) struct Fleet {
+    pub(crate) dpus: usize,
+    pub(crate) per_dpu: usize,
+    /// Per DPU, the net of its first n crossings at n.
+    net: Vec<Vec<i32>>,
+}
+
+impl Fleet {
+    pub(crate) fn new(dpus: usize, per_dpu: usize) -> Self {
+        let sums = |dpu| {
+            let steps = (0..per_dpu).scan(0, |net, k| {
+                *net += i32::from(seen(dpu, k).direction);
+                Some(*net)
+            });
+            std::iter::once(0).chain(steps).collect()
+        };
+        Self { dpus, per_dpu, net: (0..dpus).map(sums).collect() }
+    }
+
+    /// How many crossings there are in all.
+    pub(crate) fn crossings(&self) -> usize {
+        self.dpus * self.per_dpu
+    }
+
+    /// How many rooms there are.
+    pub(crate) fn rooms(&self) -> usize {
+        self.dpus.div_ceil(2)
+    }
+
+    /// How much history there is, in ms.
+    pub(crate) fn span_ms(&self) -> i64 {
+        i64::try_from(self.per_dpu).unwrap_or(i64::MAX) * STEP_MS
+    }
+
+    /// The spaces, doorways and installations, as the document of the root `campus`.
+    pub(crate) fn topology(&self) -> String {
+        let rooms = (0..self.rooms()).map(|room| format!(r#",{{"id":"room-{room}","parent":"campus"}}"#));
+        let doorways = (0..self.dpus).map(|dpu| format!(r#"{{"id":"door-{dpu}","between":["outside","room-{}"]}}"#, dpu / 2));
+        let hung = (0..self.dpus)
+            .map(|dpu| format!(r#"{{"dpu":"d{dpu}","doorway":"door-{dpu}","enters":"room-{}","from":"2024-01-01T00:00:00Z"}}"#, dpu / 2));
+        format!(
+            r#"{{"space":[{{"id":"campus","time_zone":"UTC"}}{}],"reset":[{{"space":"campus","at":"04:00","from":"2024-01-01T00:00:00Z"}}],"doorway":[{}],"installation":[{}]}}"#,
+            rooms.collect::<String>(),
+            doorways.collect::<Vec<_>>().join(","),
+            hung.collect::<Vec<_>>().join(","),
+        )
+    }
+
+    /// The instant this long after the beginning.
+    pub(crate) fn instant(after_ms: i64) -> Result<UnixMs> {
+        Ok(UnixMs::new(BEGINNING_MS + after_ms)?)
+    }
+
+    /// The ends of the days there are, each the last ms before a reset.
+    pub(crate) fn day_ends(&self) -> impl Iterator<Item = i64> {
+        (1..=self.span_ms() / DAY_MS + 1).map(|days| days * DAY_MS - 1)
+    }
+
+    /// The right raw count of a room (of the campus if none) this long after the beginning.
+    pub(crate) fn raw(&self, room: Option<usize>, after_ms: i64) -> i64 {
+        let reset_ms = after_ms.div_euclid(DAY_MS) * DAY_MS;
+        let dpus = room.map_or(0..self.dpus, |room| room * 2..(room * 2 + 2).min(self.dpus));
+        dpus.map(|dpu| self.net_before(dpu, after_ms + 1) - self.net_before(dpu, reset_ms)).sum()
+    }
+
+    /// The net of what a DPU saw earlier than this long after the beginning.
+    fn net_before(&self, dpu: usize, before_ms: i64) -> i64 {
+        let whole = usize::try_from(before_ms / STEP_MS).unwrap_or(0).min(self.per_dpu);
+        let partly = whole < self.per_dpu && seen(dpu, whole).at_ms < BEGINNING_MS + before_ms;
+        let sums = self.net.get(dpu).and_then(|sums| sums.get(whole + usize::from(partly)));
+        sums.copied().map_or(0, i64::from)
+    }
+}
+
+/// The crossing number k, from 0, of a DPU.
+pub(crate) fn seen(dpu: usize, k: usize) -> Seen {
+    let random = mix((dpu as u64) << 32 | k as u64);
+    let late_ms = (random >> 8) % STEP_MS.unsigned_abs();
+    let at_ms = BEGINNING_MS + (k as i64) * STEP_MS + late_ms.cast_signed();
+    Seen { at_ms, direction: if random & 1 == 0 { 1 } else { -1 }, seq: k + 1 }
+}
+
+/// A report of a DPU's crossings from number `first` on, appended as JSON.
+pub(crate) fn put_report(body: &mut String, dpu: usize, first: usize, count: usize) -> Result<()> {
+    write!(body, r#"{{"dpu_id":"d{dpu}","boot":1,"crossings":["#)?;
+    for k in first..first + count {
+        let Seen { at_ms, direction, seq } = seen(dpu, k);
+        let comma = if k == first { "" } else { "," };
+        write!(body, r#"{comma}{{"at":"{}","direction":{direction},"seq":{seq}}}"#, UnixMs::new(at_ms)?)?;
+    }
+    body.push_str("]}");
+    Ok(())
+}
+
+/// A number that looks random: splitmix64.
+pub(crate) fn mix(n: u64) -> u64 {
+    let mut z = n.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_truth_is_what_adding_up_says() {
+        let fleet = Fleet::new(4, 6_000);
+        for i in 0..500_u64 {
+            let after_ms = (mix(i) % fleet.span_ms().unsigned_abs()).cast_signed();
+            let reset_ms = after_ms / DAY_MS * DAY_MS;
+            let since = BEGINNING_MS + reset_ms..=BEGINNING_MS + after_ms;
+            let added = |dpu| (0..fleet.per_dpu).map(move |k| seen(dpu, k)).filter(|seen| since.contains(&seen.at_ms));
+            let net = |dpu| added(dpu).map(|seen| i64::from(seen.direction)).sum::<i64>();
+            assert_eq!(fleet.raw(Some(1), after_ms), net(2) + net(3));
+            assert_eq!(fleet.raw(None, after_ms), (0..4).map(net).sum::<i64>());
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Crossings in over HTTP, each acknowledged only when it is on disk.
+
+use anyhow::Result;
+
+use crate::args::Plan;
+use crate::bare;
+use crate::client::{Post, post_all};
+use crate::figure::{Aim, Figure};
+use crate::fleet::{Fleet, put_report};
+use crate::served::{Program, Served};
+
+/// Crossings in a body.
+pub(crate) const BATCH: usize = 1_000;
+/// How many single posts are under way at once.
+const SINGLES_AT_ONCE: usize = 100;
+/// Rows the bare database writes one by one, and in batches at most.
+const BARE_SINGLES: usize = 2_000;
+const BARE_MOST: usize = 2_000_000;
+
+/// Bodies of one DPU's crossings. A DPU's bodies go over one connection, so that they arrive in order.
+pub(crate) fn bodies(fleet: &Fleet, connections: usize, batch: usize) -> Result<Vec<Vec<Post>>> {
+    let mut queues: Vec<Vec<Post>> = Vec::new();
+    queues.resize_with(connections, Vec::new);
+    for first in (0..fleet.per_dpu).step_by(batch) {
+        for dpu in 0..fleet.dpus {
+            let (mut body, count) = (String::new(), batch.min(fleet.per_dpu - first));
+            put_report(&mut body, dpu, first, count)?;
+            queues.get_mut(dpu % connections).into_iter().for_each(|queue| queue.push(Post::new(&body, count)));
+        }
+    }
+    Ok(queues)
+}
+
+/// Bodies of one crossing each of 1,000 DPUs.
+pub(crate) fn spread_bodies(fleet: &Fleet, connections: usize) -> Result<Vec<Vec<Post>>> {
+    let mut queues: Vec<Vec<Post>> = Vec::new();
+    queues.resize_with(connections, Vec::new);
+    for k in 0..fleet.per_dpu {
+        for (i, first) in (0..fleet.dpus).step_by(BATCH).enumerate() {
+            let (mut body, last) = (String::from("["), fleet.dpus.min(first + BATCH));
+            for dpu in first..last {
+                if dpu > first {
+                    body.push(',');
+                }
+                put_report(&mut body, dpu, k, 1)?;
+            }
+            body.push(']');
+            queues.get_mut(i % connections).into_iter().for_each(|queue| queue.push(Post::new(&body, last - first)));
+        }
+    }
+    Ok(queues)
+}
+
+/// The bare database with rows in the order of bodies of one DPU.
+pub(crate) fn bare_batches(program: &Program, fleet: &Fleet) -> Result<f64> {
+    let blocks = (0..fleet.per_dpu).step_by(BATCH);
+    let rows = blocks.flat_map(|first| (0..fleet.dpus).flat_map(move |dpu| (first..first + BATCH).map(move |k| (dpu, k))));
+    Ok(bare::write(program, rows.take(fleet.crossings().min(BARE_MOST)), BATCH)?.rows_per_s)
+}
+
+/// One crossing a post, many posts at once.
+pub(crate) async fn singles(program: &Program, plan: &Plan) -> Result<Vec<Figure>> {
+    println!("single posts, {SINGLES_AT_ONCE} at once");
+    let mut bare = bare::write(program, (0..BARE_SINGLES).map(|i| (i % SINGLES_AT_ONCE, i / SINGLES_AT_ONCE)), 1)?;
+    let fleet = Fleet::new(SINGLES_AT_ONCE, plan.singles.div_ceil(SINGLES_AT_ONCE));
+    let folder = program.folder()?;
+    let served = Served::over(program, folder.path())?;
+    served.hang(&fleet).await?;
+    let mut posted = post_all(served.address, bodies(&fleet, SINGLES_AT_ONCE, 1)?).await?;
+    served.check(&fleet).await?;
+    served.stop()?;
+    let synced = || "one row, one sync, one at a time";
+    let rate = posted.each.len() as f64 / posted.took.as_secs_f64();
+    Ok(vec![
+        Figure::new("single posts, 100 at once", rate, "posts/s").beside(synced(), bare.rows_per_s),
+        Figure::new("single posts, 100 at once, p50", posted.each.percentile_ms(50), "ms").beside(synced(), bare.each.percentile_ms(50)),
+        Figure::new("single posts, 100 at once, p99", posted.each.percentile_ms(99), "ms")
+            .beside(synced(), bare.each.percentile_ms(99))
+            .aim(Aim::AtMost(10.0)),
+    ])
+}
+
+/// Batches of 1,000 crossings of as many DPUs.
+pub(crate) async fn many_dpus(program: &Program, plan: &Plan) -> Result<Vec<Figure>> {
+    println!("batches of 1,000 crossings of 1,000 DPUs");
+    let dpus = plan.connections * BATCH;
+    let fleet = Fleet::new(dpus, plan.spread.div_ceil(dpus));
+    let rows = (0..fleet.per_dpu).flat_map(|k| (0..dpus).map(move |dpu| (dpu, k)));
+    let bare = bare::write(program, rows.take(BARE_MOST), BATCH)?;
+    let folder = program.folder()?;
+    let served = Served::over(program, folder.path())?;
+    served.hang(&fleet).await?;
+    let posted = post_all(served.address, spread_bodies(&fleet, plan.connections)?).await?;
+    served.check(&fleet).await?;
+    served.stop()?;
+    let rate = fleet.crossings() as f64 / posted.took.as_secs_f64();
+    let figure = Figure::new("batches of 1,000, of 1,000 DPUs", rate, "crossings/s").beside("the bare database", bare.rows_per_s);
+    Ok(vec![figure.aim(Aim::AtLeast(150_000.0))])
+}
