@@ -1,4 +1,4 @@
-# Two commands do it all: `make demo` and `make test`. Both need Rust (rustup), a C compiler and make; nothing else.
+# Two commands do it all: `make demo` and `make test`. Both need Rust (rustup), a C compiler, perl and make; nothing else.
 SHELL := bash
 CARGO ?= cargo
 HEADCOUNT := $(CARGO) run --quiet --package headcount --
@@ -18,17 +18,17 @@ run: tools ## a server over ./data, nothing in it at first
 
 test: tools lint unit ## everything CI runs: format, lints, every test
 
-lint: tools
+lint: tools ## format and lints
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- --deny warnings
 
-unit: tools
+unit: tools ## every test
 	$(CARGO) test --workspace --locked
 
 format: ## format the code
 	$(CARGO) fmt --all
 
-torture: tools ## 1,000 kills of a server under load; takes about an hour
+torture: tools ## 1,000 kills of a server under load; a few minutes
 	HEADCOUNT_KILLS=1000 $(CARGO) test --package headcount --test it kill_9 -- --nocapture
 
 bench: tools ## embedded ingest and reads, in a release build; BENCH=--quick for a short one
@@ -45,3 +45,4 @@ clean: ## remove what was built
 tools:
 	@command -v $(CARGO) >/dev/null || { echo "Rust is missing: install it from https://rustup.rs, then try again"; exit 1; }
 	@command -v cc >/dev/null || { echo "a C compiler is missing: apt-get install build-essential (or your system's like), then try again"; exit 1; }
+	@command -v perl >/dev/null || { echo "perl is missing (OpenSSL is built with it): apt-get install perl (or your system's like), then try again"; exit 1; }
