@@ -1,7 +1,9 @@
 # Two commands do it all: `make demo` and `make test`. Both need Rust (rustup), a C compiler, perl and make; nothing else.
 SHELL := bash
 CARGO ?= cargo
-HEADCOUNT := $(CARGO) run --quiet --package headcount --
+# Built with the whole workspace, so that `make demo` and `make test` share what they can.
+BUILD := $(CARGO) build --workspace --locked --bin headcount
+HEADCOUNT := $(or $(CARGO_TARGET_DIR),target)/debug/headcount
 
 .DEFAULT_GOAL := help
 .PHONY: help demo run test lint unit format torture bench release clean
@@ -10,10 +12,11 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: tools ## real door counts of 2005, then a live campus, in one process; FOR=30s ends it by itself
-	$(CARGO) build --package headcount
+	$(BUILD)
 	$(HEADCOUNT) demo $(if $(FOR),--for $(FOR))
 
 run: tools ## a server over ./data, nothing in it at first
+	$(BUILD)
 	$(HEADCOUNT) serve
 
 test: tools lint unit ## everything CI runs: format, lints, every test
@@ -29,7 +32,7 @@ format: ## format the code
 	$(CARGO) fmt --all
 
 torture: tools ## 1,000 kills of a server under load; a few minutes
-	HEADCOUNT_KILLS=1000 $(CARGO) test --package headcount --test it kill_9 -- --nocapture
+	HEADCOUNT_KILLS=1000 $(CARGO) test --workspace --locked --test it kill_9 -- --nocapture
 
 bench: tools ## embedded ingest and reads, in a release build; BENCH=--quick for a short one
 	$(CARGO) build --release --package headcount

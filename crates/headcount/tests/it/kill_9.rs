@@ -42,8 +42,10 @@ fn report(random: &mut Seeded, serial: &AtomicU64, known: &Mutex<Known>) -> Stri
     let dpu = format!("d{}", random.below(3));
     let mut crossings = Vec::new();
     for _ in 0..=random.below(4) {
-        // The serial number makes each crossing's instant its own.
-        let at = 1_600_000_000_000 + random.below(4) * 86_400_000 + serial.fetch_add(1, Ordering::Relaxed);
+        // The serial number makes each crossing's instant its own, and moves on so that no day grows without end.
+        let serial = serial.fetch_add(1, Ordering::Relaxed);
+        let day = serial / 4_000 * 4 + random.below(4);
+        let at = 1_590_000_000_000 + day * 86_400_000 + serial;
         let at = occupancy::time::UnixMs::new(i64::try_from(at).unwrap()).unwrap().to_string();
         let direction = if random.below(2) == 0 { -1 } else { 1 };
         crossings.push(format!(r#"{{"at":"{at}","direction":{direction}}}"#));
