@@ -31,7 +31,7 @@ unit: tools ## every test
 format: ## format the code
 	$(CARGO) fmt --all
 
-torture: tools ## 1,000 kills of a server under load; a few minutes
+torture: tools ## 1,000 kills of a server under load; about seven minutes
 	HEADCOUNT_KILLS=1000 $(CARGO) test --workspace --locked --test it kill_9 -- --nocapture
 
 bench: tools ## embedded ingest and reads, in a release build; BENCH=--quick for a short one
