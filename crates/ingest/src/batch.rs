@@ -1,6 +1,7 @@
 //! From a batch of items to one commit, and back to the outcome of each item.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use occupancy::id::DpuId;
 use occupancy::ledger::{self, Changes, Counters, Fold, Merge, Record, Tally};
@@ -77,8 +78,9 @@ impl<A: Ack> Batch<A> {
             }
             commit.ledgers.push(LedgerWrite::new(dpu, changes));
         }
+        let commit = Arc::new(commit);
         write(&commit, access).await?;
-        known.extend(commit.ledgers.into_iter().filter_map(|write| Some((write.dpu, write.counters?))));
+        known.extend(commit.ledgers.iter().filter_map(|write| Some((write.dpu.clone(), write.counters?))));
         for (ack, outcome) in answers {
             let tally = outcome.tallies.iter().copied().fold(Tally::default(), Tally::plus);
             access.metrics.accepted.inc_by(tally.accepted);
@@ -129,13 +131,13 @@ async fn merge_all(merges: Vec<(DpuId, Places, Merge)>, writes: &mut Vec<Folded>
 }
 
 /// Makes a commit durable, unless there is nothing in it.
-async fn write(commit: &Commit, access: &Access) -> Result<(), StoreError> {
+async fn write(commit: &Arc<Commit>, access: &Access) -> Result<(), StoreError> {
     if commit.ledgers.is_empty() && commit.quarantine.is_empty() {
         return Ok(());
     }
     let metrics = &access.metrics;
     let timer = metrics.commit_seconds.start_timer();
-    access.until_known(|| access.store.commit(commit)).await?;
+    access.until_known(|| access.store.commit(Arc::clone(commit))).await?;
     timer.observe_duration();
     metrics.commits.inc();
     for row in &commit.quarantine {

@@ -276,8 +276,7 @@ impl Ledgers for FjallStore {
         self.run(move |inner| view::tail(&inner.ledger(&inner.db.snapshot(), &dpu), &from)).await
     }
 
-    async fn commit(&self, commit: &Commit) -> Result<(), StoreError> {
-        let commit = commit.clone();
+    async fn commit(&self, commit: Arc<Commit>) -> Result<(), StoreError> {
         self.run(move |inner| inner.commit(&commit)).await
     }
 

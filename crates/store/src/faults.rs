@@ -1,7 +1,7 @@
 //! A store that fails as stores do, by a seed: commits cut between their steps, lost, applied without saying so, or late.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use occupancy::crossing::Key;
@@ -69,7 +69,7 @@ struct Plan {
     rng: Rng,
     percent: u64,
     /// Given up by their callers, not yet applied.
-    late: VecDeque<Commit>,
+    late: VecDeque<Arc<Commit>>,
 }
 
 impl<S: Store> Faulty<S> {
@@ -95,7 +95,7 @@ impl<S: Store> Faulty<S> {
     /// The inner store fails.
     pub async fn land(&self) -> Result<(), StoreError> {
         let late = std::mem::take(&mut self.plan().late);
-        for commit in &late {
+        for commit in late {
             self.inner.commit(commit).await?;
         }
         Ok(())
@@ -135,7 +135,7 @@ impl Plan {
     }
 
     /// A write on its way that arrives now.
-    fn arrival(&mut self) -> Option<Commit> {
+    fn arrival(&mut self) -> Option<Arc<Commit>> {
         if self.rng.percent(30) { self.late.pop_front() } else { None }
     }
 }
@@ -154,16 +154,16 @@ impl<S: Store> Ledgers for Faulty<S> {
         self.inner.tail(dpu, from).await
     }
 
-    async fn commit(&self, commit: &Commit) -> Result<(), StoreError> {
+    async fn commit(&self, commit: Arc<Commit>) -> Result<(), StoreError> {
         let (fault, cut) = {
             let mut plan = self.plan();
             let fault = plan.fault();
             let cut = match fault {
-                Some(Fault::Cut(step)) => Some(plan.cut(commit, step)),
+                Some(Fault::Cut(step)) => Some(plan.cut(&commit, step)),
                 Some(Fault::Late) => {
                     // Whole, or only what had already been sent.
                     let step = plan.rng.below(4);
-                    let late = if step == 3 { commit.clone() } else { plan.cut(commit, step) };
+                    let late = if step == 3 { Arc::clone(&commit) } else { Arc::new(plan.cut(&commit, step)) };
                     plan.late.push_back(late);
                     None
                 }
@@ -183,13 +183,13 @@ impl<S: Store> Ledgers for Faulty<S> {
                 self.inner.commit(commit).await
             }
             Some(Fault::Cut(_)) => {
-                let written = self.inner.commit(&cut.unwrap_or_default()).await;
+                let written = self.inner.commit(Arc::new(cut.unwrap_or_default())).await;
                 written.and(Err(unavailable("a part was written")))
             }
         };
         let arrival = self.plan().arrival();
         if let Some(late) = arrival {
-            self.inner.commit(&late).await?;
+            self.inner.commit(late).await?;
         }
         outcome
     }

@@ -30,6 +30,8 @@ mod settings;
 mod value;
 mod view;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use occupancy::crossing::Key;
 use occupancy::edit::Edit;
@@ -58,8 +60,8 @@ pub trait Ledgers: Send + Sync {
     /// [`Tail::before`] leans on the latest earlier day that has crossings: an opening without any is what a crash left.
     async fn tail(&self, dpu: &DpuId, from: &[Key]) -> Result<Tail, StoreError>;
 
-    /// Writes all of it; durable when `Ok`.
-    async fn commit(&self, commit: &Commit) -> Result<(), StoreError>;
+    /// Writes all of it; durable when `Ok`. Shared, as whoever retries keeps it.
+    async fn commit(&self, commit: Arc<Commit>) -> Result<(), StoreError>;
 
     /// Each DPU's totals over its crossings with `at` before the instant, in the order asked, as of one moment.
     async fn totals(&self, before: &[(DpuId, UnixMs)]) -> Result<Vec<Totals>, StoreError>;

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Bound::{Excluded, Unbounded};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use occupancy::crossing::Key;
@@ -124,7 +124,7 @@ impl Ledgers for MemoryStore {
         self.view(dpu, |ledger| view::tail(ledger, from))
     }
 
-    async fn commit(&self, commit: &Commit) -> Result<(), StoreError> {
+    async fn commit(&self, commit: Arc<Commit>) -> Result<(), StoreError> {
         let mut state = self.state();
         for write in &commit.ledgers {
             state.ledgers.entry(write.dpu.clone()).or_default().write(write);

@@ -38,7 +38,7 @@ async fn another_log_than_the_one_in_the_store_is_refused() {
     let position = Some(Position { epoch: 1, partition: 1, offset: 7 });
     let counters = Some(Counters { position, stamp_us: 1, ..Counters::default() });
     let write = LedgerWrite { dpu: "d".parse().unwrap(), stamp_us: 1, openings: Vec::new(), rows: Vec::new(), counters };
-    store.commit(&Commit { ledgers: vec![write], quarantine: Vec::new() }).await.unwrap();
+    store.commit(Arc::new(Commit { ledgers: vec![write], quarantine: Vec::new() })).await.unwrap();
     assert_eq!(refused(&cluster, &store).await, KafkaError::LogShorter { partition: 1, high: 0, seen: 7 });
 }
 

@@ -1,5 +1,6 @@
 //! A memory store whose commits can be held up and made to fail.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use async_trait::async_trait;
@@ -59,7 +60,7 @@ impl Ledgers for Steered {
         self.inner.tail(dpu, from).await
     }
 
-    async fn commit(&self, commit: &Commit) -> Result<(), StoreError> {
+    async fn commit(&self, commit: Arc<Commit>) -> Result<(), StoreError> {
         let _permit = self.gate.acquire().await.unwrap();
         self.commits.fetch_add(1, Ordering::SeqCst);
         if self.corrupt.load(Ordering::SeqCst) {

@@ -118,7 +118,7 @@ async fn quarantine_pages_by_source_and_reason() {
         payload: vec![0xff],
         replayed_at: None,
     };
-    store.commit(&Commit { ledgers: Vec::new(), quarantine: (0..450).map(row).collect() }).await.unwrap();
+    store.commit(Arc::new(Commit { ledgers: Vec::new(), quarantine: (0..450).map(row).collect() })).await.unwrap();
     let mut found = Vec::new();
     let mut after = None;
     loop {
@@ -152,7 +152,7 @@ async fn verify_tells_what_differs() {
     counters.stamp_us += 1;
     let openings = vec![(at("2024-02-29T00:00:00Z").day(), Totals { entered: 7, exited: 0 })];
     let spoilt = LedgerWrite { dpu, stamp_us: counters.stamp_us, openings, rows, counters: Some(counters) };
-    store.commit(&Commit { ledgers: vec![spoilt], quarantine: Vec::new() }).await.unwrap();
+    store.commit(Arc::new(Commit { ledgers: vec![spoilt], quarantine: Vec::new() })).await.unwrap();
     let mut told = Vec::new();
     let found = query::verify(&*store, |difference| told.push(difference)).await.unwrap();
     assert_eq!(found.differences, 3);

@@ -44,7 +44,7 @@ pub(crate) async fn take(store: &Arc<impl Ledgers>, dpu: &str, crossings: Vec<Ke
         }
     };
     let commit = Commit { ledgers: vec![LedgerWrite::new(dpu, changes)], quarantine: Vec::new() };
-    store.commit(&commit).await.unwrap();
+    store.commit(Arc::new(commit)).await.unwrap();
 }
 
 pub(crate) fn space(name: &str, parent: Option<&str>) -> Space {

@@ -1,6 +1,7 @@
 //! A lane at its simplest: what owns DPUs, folds their records and forgets everything when it restarts.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use occupancy::id::DpuId;
 use occupancy::ledger::{Counters, Fold, Record, fold};
@@ -49,6 +50,6 @@ impl Lane {
     /// The store fails.
     pub async fn take(&mut self, store: &dyn Store, batch: &[(DpuId, Record)]) -> Result<(), StoreError> {
         let commit = self.prepare(store, batch).await?;
-        store.commit(&commit).await
+        store.commit(Arc::new(commit)).await
     }
 }

@@ -1,5 +1,7 @@
 //! Reads: totals at any instant, the tail of a ledger, pages.
 
+use std::sync::Arc;
+
 use occupancy::crossing::Key;
 use occupancy::ledger::{Counters, DayTail, Record, Row, Tail};
 use occupancy::time::{Day, UnixMs};
@@ -50,7 +52,7 @@ pub async fn tails_hold_what_a_merge_needs(subject: &mut impl Subject) {
     let openings = vec![(Day(-2), totals(0, 0)), (Day(3), totals(2, 0)), (Day(5), wrong), (Day(8), wrong)];
     let counters = Some(Counters { last: Some(e.key), stamp_us: 1, ..Counters::default() });
     let write = LedgerWrite { dpu: id.clone(), stamp_us: 1, openings, rows: vec![a, b, c, d, e], counters };
-    store.commit(&Commit { ledgers: vec![write], quarantine: Vec::new() }).await.unwrap();
+    store.commit(Arc::new(Commit { ledgers: vec![write], quarantine: Vec::new() })).await.unwrap();
 
     let orphan = (Day(5), DayTail::default());
     let last = |row| DayTail { last: Some(row), ..DayTail::default() };
@@ -141,7 +143,7 @@ pub async fn quarantine_comes_in_pages(subject: &mut impl Subject) {
             all.push(quarantined(topic, partition, offset, index));
         }
     }
-    store.commit(&Commit { ledgers: Vec::new(), quarantine: all.clone() }).await.unwrap();
+    store.commit(Arc::new(Commit { ledgers: Vec::new(), quarantine: all.clone() })).await.unwrap();
     all.sort_by(|a, b| a.source.cmp(&b.source));
     for limit in [1, 4, usize::MAX] {
         let (mut found, mut page) = (Vec::new(), store.quarantined(None, limit).await.unwrap());

@@ -1,5 +1,7 @@
 //! Commits: durable, repeatable, and the newest stamp wins.
 
+use std::sync::Arc;
+
 use occupancy::crossing::Heartbeat;
 use occupancy::id::DpuId;
 use occupancy::ledger::{Position, Record};
@@ -54,7 +56,8 @@ pub async fn commits_are_read_back(subject: &mut impl Subject) {
     let (a, b) = (dpu("a"), dpu("b"));
     let mut commit = Lane::default().prepare(subject.store(), &[log(&a), log(&b)].concat()).await.unwrap();
     commit.quarantine = vec![quarantined("http", 0, 4, Source::WHOLE), Quarantined { dpu: None, ..quarantined("t", -1, i64::MAX, 0) }];
-    subject.store().commit(&commit).await.unwrap();
+    let commit = Arc::new(commit);
+    subject.store().commit(Arc::clone(&commit)).await.unwrap();
     for _ in 0..2 {
         for write in &commit.ledgers {
             let found = ledger(subject.store(), &write.dpu).await;
@@ -72,15 +75,15 @@ pub async fn commits_are_read_back(subject: &mut impl Subject) {
 /// The same commit again, at once or after a restart, leaves everything as it is.
 pub async fn a_commit_repeated_changes_nothing(subject: &mut impl Subject) {
     let id = dpu("d1");
-    let commit = Lane::default().prepare(subject.store(), &log(&id)).await.unwrap();
-    subject.store().commit(&commit).await.unwrap();
+    let commit = Arc::new(Lane::default().prepare(subject.store(), &log(&id)).await.unwrap());
+    subject.store().commit(Arc::clone(&commit)).await.unwrap();
     let before = ledger(subject.store(), &id).await;
     for _ in 0..2 {
-        subject.store().commit(&commit).await.unwrap();
+        subject.store().commit(Arc::clone(&commit)).await.unwrap();
         assert_eq!(ledger(subject.store(), &id).await, before);
         subject.restart().await;
     }
-    subject.store().commit(&Commit::default()).await.unwrap();
+    subject.store().commit(Arc::default()).await.unwrap();
     assert_eq!(ledger(subject.store(), &id).await, before);
 }
 
@@ -90,14 +93,14 @@ pub async fn a_commit_cut_short_is_completed_by_its_retry(subject: &mut impl Sub
     let mut lane = Lane::default();
     lane.take(store, &log(&id)[..2]).await.unwrap();
     let old = ledger(store, &id).await;
-    let whole = lane.prepare(store, &log(&id)[2..]).await.unwrap();
+    let whole = Arc::new(lane.prepare(store, &log(&id)[2..]).await.unwrap());
     let cut = LedgerWrite { counters: None, ..whole.ledgers[0].clone() };
-    store.commit(&Commit { ledgers: vec![cut.clone()], quarantine: Vec::new() }).await.unwrap();
+    store.commit(Arc::new(Commit { ledgers: vec![cut.clone()], quarantine: Vec::new() })).await.unwrap();
     let found = ledger(store, &id).await;
     assert_eq!(found.counters, old.counters);
     assert!(cut.rows.iter().all(|row| found.rows.contains(row)));
     assert!(cut.openings.iter().all(|(day, totals)| found.openings.get(day) == Some(totals)));
-    store.commit(&whole).await.unwrap();
+    store.commit(Arc::clone(&whole)).await.unwrap();
     assert_eq!(ledger(store, &id).await.counters, whole.ledgers[0].counters);
 }
 
@@ -107,7 +110,7 @@ pub async fn a_replay_mark_stays(subject: &mut impl Subject) {
     let one = quarantined("t", 1, 2, 3);
     let marked = Quarantined { replayed_at: Some(at(11, 0)), ..one.clone() };
     for write in [&one, &marked, &one] {
-        store.commit(&Commit { ledgers: Vec::new(), quarantine: vec![write.clone()] }).await.unwrap();
+        store.commit(Arc::new(Commit { ledgers: Vec::new(), quarantine: vec![write.clone()] })).await.unwrap();
     }
     assert_eq!(store.quarantined(None, 9).await.unwrap(), [marked]);
 }
@@ -124,8 +127,8 @@ pub async fn an_old_owner_that_writes_late_loses(subject: &mut impl Subject) {
         new.take(store, &log[..3]).await.unwrap();
         new.take(store, &log).await.unwrap();
         let won = ledger(store, &id).await;
-        store.commit(&late).await.unwrap();
-        store.commit(&later).await.unwrap();
+        store.commit(Arc::new(late)).await.unwrap();
+        store.commit(Arc::new(later)).await.unwrap();
         assert_eq!(ledger(store, &id).await, won, "the old owner had seen {seen} records");
     }
 }

@@ -1,5 +1,7 @@
 //! The faulty store itself.
 
+use std::sync::Arc;
+
 use occupancy::crossing::Key;
 use occupancy::ledger::Record;
 use occupancy::time::UnixMs;
@@ -13,8 +15,8 @@ async fn first_commit(seed: u64) -> (bool, Ledger) {
     let store = Faulty::new(MemoryStore::new(), seed, 100);
     let crossings = (0..6).map(|n| Key::first_at(UnixMs::CLOCK_SET.plus_ms(n * 40_000_000))).collect();
     let record = Record { crossings, heartbeat: None, appended_at: UnixMs::CLOCK_SET, position: None };
-    let commit = Lane::default().prepare(&store, &[(dpu, record)]).await.unwrap();
-    let told = store.commit(&commit).await.is_ok();
+    let commit = Arc::new(Lane::default().prepare(&store, &[(dpu, record)]).await.unwrap());
+    let told = store.commit(Arc::clone(&commit)).await.is_ok();
     (told, ledger(store.inner(), &commit.ledgers[0].dpu).await)
 }
 

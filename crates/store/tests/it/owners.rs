@@ -2,6 +2,7 @@
 //! what is stored in the end is the pure function of the set of crossings in the log.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use occupancy::crossing::{Direction, Heartbeat, Key};
 use occupancy::id::DpuId;
@@ -123,12 +124,12 @@ impl Owner {
                         done.push((dpu, merge.apply(&tail)));
                         Stage::Read { folds, done, next }
                     }
-                    None => Stage::Write { commit: self.commit(done, world), next, failed: false },
+                    None => Stage::Write { commit: Arc::new(self.commit(done, world)), next, failed: false },
                 };
                 false
             }
             Stage::Write { commit, next, failed: _ } => {
-                let durable = world.store.commit(&commit).await.is_ok();
+                let durable = world.store.commit(Arc::clone(&commit)).await.is_ok();
                 if durable {
                     self.next = next;
                 } else {
