@@ -83,7 +83,7 @@ enum Stage {
         next: usize,
     },
     Write {
-        commit: Commit,
+        commit: Arc<Commit>,
         next: usize,
         failed: bool,
     },
