@@ -8,19 +8,24 @@
 //! - A [`crate::LedgerWrite`] with an older stamp than the DPU's stored counters is dropped whole. That is right because a
 //!   stamp is a function of the log prefix folded so far: the counters of the newer one cover every record the older
 //!   one held, and their own write brought all rows that follow from those records.
+//! - Crossings are packed: up to 256 of a day in a segment, one value. The last ones of a DPU, at most 63, are hot: they
+//!   stand beside its counters, so that a commit writes one value for each DPU, and most reads of now need one.
 //! - While the volume has less than [`Options::reserve_bytes`] free, writes are refused before they touch anything;
 //!   reads go on. An LSM tree that runs out of space amid a write could not be trusted afterwards.
 
+mod lay;
+mod ledger;
 mod space;
 mod write;
 
 use std::fmt;
+use std::ops::Bound;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use fjall::config::{BlockSizePolicy, CompressionPolicy, FilterPolicy, RestartIntervalPolicy};
-use fjall::{CompressionType, Database, Guard, Keyspace, KeyspaceCreateOptions, Readable, Snapshot};
+use fjall::{CompressionType, Database, Keyspace, KeyspaceCreateOptions, Slice, Snapshot};
 use occupancy::crossing::Key;
 use occupancy::edit::Edit;
 use occupancy::id::DpuId;
@@ -28,11 +33,12 @@ use occupancy::ledger::{Counters, Row, Tail, Totals};
 use occupancy::time::{Day, UnixMs};
 
 use crate::codec::corrupt;
+use crate::embedded::ledger::FjallLedger;
 use crate::embedded::space::Space;
-use crate::key::{StoreKey, Table, decode_crossing, decode_day};
+use crate::key::{StoreKey, Table, decode_dpu, decode_revision, decode_source};
 use crate::open::Folder;
 use crate::settings;
-use crate::view::{self, Span, View};
+use crate::view::{self, View};
 use crate::{AppendError, Commit, Edits, Ledgers, OpenError, Quarantined, Settings, Source, Store, StoreError, value};
 
 /// What journals may take on disk: the least the database allows.
@@ -170,97 +176,54 @@ fn crossings_options() -> KeyspaceCreateOptions {
 }
 
 impl Inner {
-    fn ledger<'a>(&'a self, snapshot: &'a Snapshot, dpu: &'a DpuId) -> FjallLedger<'a> {
-        FjallLedger { snapshot, tables: &self.tables, dpu }
+    fn ledger<'a>(&'a self, snapshot: &'a Snapshot, dpu: &'a DpuId) -> Result<FjallLedger<'a>, StoreError> {
+        FjallLedger::new(snapshot, &self.tables, dpu)
+    }
+
+    fn record(&self, dpu: &DpuId) -> Result<Option<Slice>, StoreError> {
+        self.tables.counters.get(StoreKey::Counters(dpu).encode()).map_err(store_error)
     }
 
     fn counters(&self, dpu: &DpuId) -> Result<Option<Counters>, StoreError> {
-        let found = self.tables.counters.get(StoreKey::Counters(dpu.clone()).encode()).map_err(store_error)?;
-        found.map(|bytes| value::read_counters(&bytes)).transpose()
+        self.record(dpu)?.map_or(Ok(None), |bytes| Ok(value::read_record(&bytes)?.counters))
     }
 
-    /// The values after a key of its table (from the table's start when `None`), in order, at most `limit`.
-    fn page(&self, table: Table, after: Option<StoreKey>, limit: usize) -> Result<Vec<(StoreKey, fjall::Slice)>, StoreError> {
-        let after = after.map_or(std::ops::Bound::Unbounded, |key| std::ops::Bound::Excluded(key.encode()));
-        let rows = self.tables.of(table).range((after, std::ops::Bound::Unbounded)).take(limit);
-        rows.map(|guard| {
-            let (key, bytes) = guard.into_inner().map_err(store_error)?;
-            Ok((StoreKey::decode(table, &key)?, bytes))
-        })
-        .collect()
+    /// What follows a key in its table (the whole table when `None`), in order.
+    fn after(&self, table: Table, after: Option<Vec<u8>>) -> impl Iterator<Item = Result<(Slice, Slice), StoreError>> {
+        let after = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.tables.of(table).range((after, Bound::Unbounded)).map(|guard| guard.into_inner().map_err(store_error))
+    }
+
+    fn dpus(&self, after: Option<&DpuId>, limit: usize) -> Result<Vec<(DpuId, Counters)>, StoreError> {
+        let all = self.after(Table::Counters, after.map(|dpu| StoreKey::Counters(dpu).encode()));
+        let known = all.filter_map(|found| {
+            let read = |(key, bytes): (Slice, Slice)| Ok((decode_dpu(&key)?, value::read_record(&bytes)?.counters));
+            found.and_then(read).map(|(dpu, counters)| Some((dpu, counters?))).transpose()
+        });
+        known.take(limit).collect()
+    }
+
+    fn quarantined(&self, after: Option<&Source>, limit: usize) -> Result<Vec<Quarantined>, StoreError> {
+        let all = self.after(Table::Quarantine, after.map(|source| StoreKey::Quarantined(source).encode()));
+        let read = |(key, bytes): (Slice, Slice)| value::read_quarantined(decode_source(&key)?, &bytes);
+        all.map(|found| found.and_then(read)).take(limit).collect()
     }
 
     fn since(&self, revision: u64) -> Result<Vec<Edit>, StoreError> {
-        let stored = self.page(Table::Edits, Some(StoreKey::Edit(revision)), usize::MAX)?;
         let decode = |bytes: &[u8]| wire::edit::decode(bytes).map_err(|error| corrupt(&format!("an edit cannot be read: {error}")));
-        stored.iter().map(|(_, bytes)| decode(bytes)).collect()
+        self.after(Table::Edits, Some(StoreKey::Edit(revision).encode())).map(|found| decode(&found?.1)).collect()
     }
 
     fn revision(&self) -> Result<u64, StoreError> {
         let Some(last) = self.tables.edits.last_key_value() else {
             return Ok(0);
         };
-        match StoreKey::decode(Table::Edits, &last.key().map_err(store_error)?)? {
-            StoreKey::Edit(revision) => Ok(revision),
-            other => Err(corrupt(&format!("{other:?} is among the edits"))),
-        }
+        decode_revision(&last.key().map_err(store_error)?)
     }
 
     fn settings(&self) -> Result<Settings, StoreError> {
         let stored = self.tables.settings.get(StoreKey::Settings.encode()).map_err(store_error)?;
         stored.map_or_else(|| Ok(Settings::default()), |bytes| settings::decode(&bytes))
-    }
-}
-
-/// One DPU's ledger in a snapshot.
-struct FjallLedger<'a> {
-    snapshot: &'a Snapshot,
-    tables: &'a Tables,
-    dpu: &'a DpuId,
-}
-
-impl FjallLedger<'_> {
-    fn range(&self, span: Span) -> fjall::Iter {
-        let bytes = |key| StoreKey::Crossing(self.dpu.clone(), key).encode();
-        self.snapshot.range(&self.tables.crossings, (span.0.map(bytes), span.1.map(bytes)))
-    }
-
-    fn row(&self, guard: Guard) -> Result<Row, StoreError> {
-        let (key, bytes) = guard.into_inner().map_err(store_error)?;
-        value::read_row(decode_crossing(self.dpu, &key)?, &bytes)
-    }
-
-    fn days(&self, from: Day, until: Day) -> fjall::Iter {
-        let bytes = |day| StoreKey::Opening(self.dpu.clone(), day).encode();
-        self.snapshot.range(&self.tables.openings, bytes(from)..=bytes(until))
-    }
-
-    fn day(&self, guard: Guard) -> Result<(Day, Totals), StoreError> {
-        let (key, bytes) = guard.into_inner().map_err(store_error)?;
-        Ok((decode_day(self.dpu, &key)?, value::read_totals(&bytes)?))
-    }
-}
-
-impl View for FjallLedger<'_> {
-    fn opening(&self, until: Day) -> Result<Option<(Day, Totals)>, StoreError> {
-        // Most often the day itself was active: one look at it costs less than a search backwards through every run.
-        let key = StoreKey::Opening(self.dpu.clone(), until).encode();
-        if let Some(bytes) = self.snapshot.get(&self.tables.openings, key).map_err(store_error)? {
-            return Ok(Some((until, value::read_totals(&bytes)?)));
-        }
-        self.days(Day(i32::MIN), until).next_back().map(|guard| self.day(guard)).transpose()
-    }
-
-    fn openings(&self, from: Day) -> Result<Vec<(Day, Totals)>, StoreError> {
-        self.days(from, Day(i32::MAX)).map(|guard| self.day(guard)).collect()
-    }
-
-    fn rows(&self, span: Span, limit: usize) -> Result<Vec<Row>, StoreError> {
-        self.range(span).take(limit).map(|guard| self.row(guard)).collect()
-    }
-
-    fn last_row(&self, span: Span) -> Result<Option<Row>, StoreError> {
-        self.range(span).next_back().map(|guard| self.row(guard)).transpose()
     }
 }
 
@@ -273,7 +236,7 @@ impl Ledgers for FjallStore {
 
     async fn tail(&self, dpu: &DpuId, from: &[Key]) -> Result<Tail, StoreError> {
         let (dpu, from) = (dpu.clone(), from.to_vec());
-        self.run(move |inner| view::tail(&inner.ledger(&inner.db.snapshot(), &dpu), &from)).await
+        self.run(move |inner| view::tail(&inner.ledger(&inner.db.snapshot(), &dpu)?, &from)).await
     }
 
     async fn commit(&self, commit: Arc<Commit>) -> Result<(), StoreError> {
@@ -284,37 +247,29 @@ impl Ledgers for FjallStore {
         let before = before.to_vec();
         self.run(move |inner| {
             let snapshot = inner.db.snapshot();
-            before.iter().map(|(dpu, at)| view::totals(&inner.ledger(&snapshot, dpu), *at)).collect()
+            before.iter().map(|(dpu, at)| inner.ledger(&snapshot, dpu)?.totals(*at)).collect()
         })
         .await
     }
 
     async fn crossings(&self, dpu: &DpuId, from: Key, until: UnixMs, limit: usize) -> Result<Vec<Row>, StoreError> {
         let dpu = dpu.clone();
-        self.run(move |inner| view::crossings(&inner.ledger(&inner.db.snapshot(), &dpu), from, until, limit)).await
+        self.run(move |inner| view::crossings(&inner.ledger(&inner.db.snapshot(), &dpu)?, from, until, limit)).await
     }
 
     async fn openings(&self, dpu: &DpuId) -> Result<Vec<(Day, Totals)>, StoreError> {
         let dpu = dpu.clone();
-        self.run(move |inner| inner.ledger(&inner.db.snapshot(), &dpu).openings(Day(i32::MIN))).await
+        self.run(move |inner| inner.ledger(&inner.db.snapshot(), &dpu)?.openings(Day(i32::MIN))).await
     }
 
     async fn dpus(&self, after: Option<&DpuId>, limit: usize) -> Result<Vec<(DpuId, Counters)>, StoreError> {
-        let after = after.cloned().map(StoreKey::Counters);
-        let read = |(key, bytes): (StoreKey, fjall::Slice)| match key {
-            StoreKey::Counters(dpu) => Ok((dpu, value::read_counters(&bytes)?)),
-            other => Err(corrupt(&format!("{other:?} is among the counters"))),
-        };
-        self.run(move |inner| inner.page(Table::Counters, after, limit)?.into_iter().map(read).collect()).await
+        let after = after.cloned();
+        self.run(move |inner| inner.dpus(after.as_ref(), limit)).await
     }
 
     async fn quarantined(&self, after: Option<&Source>, limit: usize) -> Result<Vec<Quarantined>, StoreError> {
-        let after = after.cloned().map(StoreKey::Quarantined);
-        let read = |(key, bytes): (StoreKey, fjall::Slice)| match key {
-            StoreKey::Quarantined(source) => value::read_quarantined(source, &bytes),
-            other => Err(corrupt(&format!("{other:?} is in quarantine"))),
-        };
-        self.run(move |inner| inner.page(Table::Quarantine, after, limit)?.into_iter().map(read).collect()).await
+        let after = after.cloned();
+        self.run(move |inner| inner.quarantined(after.as_ref(), limit)).await
     }
 }
 

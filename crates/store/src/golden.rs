@@ -1,13 +1,16 @@
-//! The bytes of format 1, frozen: stores out there hold them.
+//! The bytes of format 2, frozen: stores out there hold them.
+
+use std::cmp::Reverse;
 
 use occupancy::crossing::{Direction, Heartbeat, Key};
 use occupancy::ledger::{Counters, Position, Row, Totals};
 use occupancy::time::{Day, UnixMs};
 
 use crate::key::StoreKey;
-use crate::{FORMAT, Quarantined, Reason, Settings, Source, settings, value};
+use crate::value::Record;
+use crate::{FORMAT, Quarantined, Reason, Settings, Source, segment, settings, value};
 
-const FORMAT_1: &str = include_str!("../tests/golden/format-1.txt");
+const FORMAT_2: &str = include_str!("../tests/golden/format-2.txt");
 
 fn at(ms: i64) -> UnixMs {
     UnixMs::new(ms).unwrap()
@@ -19,8 +22,14 @@ fn samples() -> Vec<(&'static str, Vec<u8>)> {
     let plain = Key { at: at(1_519_661_162_903), boot: 0, seq: 0, direction: Direction::Plus };
     let numbered = Key { at: at(-1), boot: 248, seq: 70_000, direction: Direction::Minus };
     let source = Source { topic: "headcount.crossings".to_owned(), partition: 3, offset: 1 << 40, index: Source::WHOLE };
-    let row = Row { key: plain, totals, appended_at: at(1_519_661_163_000) };
-    let early = Row { appended_at: at(1_519_661_162_000), ..row };
+    let later = |ms, direction, seq| Key { at: plain.at.plus_ms(ms), boot: 7, seq, direction };
+    let row = |key: Key, entered, exited, appended_at: i64| Row { key, totals: Totals { entered, exited }, appended_at: at(appended_at) };
+    let rows = [
+        row(plain, 300, 7, 1_519_661_163_000),
+        row(later(60_000, Direction::Plus, 70_000), 301, 7, 1_519_661_223_000),
+        row(later(60_000, Direction::Plus, 70_001), 302, 7, 1_519_661_223_000),
+        row(later(3_600_000, Direction::Minus, 70_002), 302, 8, 1_519_661_162_000),
+    ];
     let heartbeat = Heartbeat { at: at(1_519_661_200_000), boot: 7, last_seq: 41 };
     let full = Counters {
         opening: totals,
@@ -44,32 +53,36 @@ fn samples() -> Vec<(&'static str, Vec<u8>)> {
     let stored = Settings { cluster_id: Some("k1".to_owned()), partitions: Some(12), epoch: 1, first_start_done: true };
 
     assert_eq!(value::read_totals(&value::totals(totals)), Ok(totals));
-    for row in [row, early] {
-        assert_eq!(value::read_row(plain, &value::row(&row)), Ok(row));
-    }
-    for counters in [full, Counters::default()] {
-        assert_eq!(value::read_counters(&value::counters(&counters)), Ok(counters));
+    assert_eq!(segment::split(&rows).count(), 1);
+    assert_eq!(segment::decode(plain, &segment::encode(&rows)).collect::<Result<Vec<_>, _>>(), Ok(rows.to_vec()));
+    let record = |counters: Option<Counters>, loose, hot: &[Row]| Record { counters, loose, hot: hot.to_vec() };
+    let records = [record(Some(full), false, &rows[..2]), record(Some(Counters::default()), false, &[]), record(None, true, &[])];
+    for record in &records {
+        let bytes = value::record(record);
+        let stored = value::read_record(&bytes).unwrap();
+        let hot = stored.hot().map(Result::unwrap).collect();
+        assert_eq!(Record { counters: stored.counters, loose: stored.loose, hot }, *record);
     }
     for one in [&quarantined, &unknown] {
         assert_eq!(value::read_quarantined(source.clone(), &value::quarantined(one)).as_ref(), Ok(one));
     }
     assert_eq!(settings::decode(&settings::encode(&stored).unwrap()), Ok(stored.clone()));
 
-    let dpu = || "283".parse().unwrap();
+    let dpu = "283".parse().unwrap();
     vec![
-        ("key crossing plain", StoreKey::Crossing(dpu(), plain).encode()),
-        ("key crossing numbered", StoreKey::Crossing(dpu(), numbered).encode()),
-        ("key opening", StoreKey::Opening(dpu(), Day(17_588)).encode()),
-        ("key opening negative", StoreKey::Opening(dpu(), Day(-1)).encode()),
-        ("key counters", StoreKey::Counters(dpu()).encode()),
+        ("key segment plain", StoreKey::Segment(&dpu, Reverse(plain)).encode()),
+        ("key segment numbered", StoreKey::Segment(&dpu, Reverse(numbered)).encode()),
+        ("key opening", StoreKey::Opening(&dpu, Reverse(Day(17_588))).encode()),
+        ("key opening negative", StoreKey::Opening(&dpu, Reverse(Day(-1))).encode()),
+        ("key counters", StoreKey::Counters(&dpu).encode()),
         ("key edit", StoreKey::Edit(258).encode()),
         ("key settings", StoreKey::Settings.encode()),
-        ("key quarantine", StoreKey::Quarantined(source).encode()),
+        ("key quarantine", StoreKey::Quarantined(&source).encode()),
         ("value opening", value::totals(totals)),
-        ("value crossing", value::row(&row)),
-        ("value crossing early", value::row(&early)),
-        ("value counters", value::counters(&full)),
-        ("value counters new", value::counters(&Counters::default())),
+        ("value segment", segment::encode(&rows)),
+        ("value record", value::record(&records[0])),
+        ("value record new", value::record(&records[1])),
+        ("value record loose", value::record(&records[2])),
         ("value quarantine", value::quarantined(&quarantined)),
         ("value quarantine unknown", value::quarantined(&unknown)),
         ("value settings", settings::encode(&stored).unwrap()),
@@ -77,9 +90,9 @@ fn samples() -> Vec<(&'static str, Vec<u8>)> {
 }
 
 #[test]
-fn format_1_stays_as_it_is() {
-    assert_eq!(FORMAT, 1, "a new format needs a golden file of its own");
+fn format_2_stays_as_it_is() {
+    assert_eq!(FORMAT, 2, "a new format needs a golden file of its own");
     let hex = |bytes: Vec<u8>| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let written: String = samples().into_iter().map(|(name, bytes)| format!("{name}: {}\n", hex(bytes))).collect();
-    assert_eq!(written, FORMAT_1, "what is stored has changed:\n{written}");
+    assert_eq!(written, FORMAT_2, "what is stored has changed:\n{written}");
 }

@@ -26,6 +26,7 @@ mod ledger;
 mod memory;
 mod open;
 mod quarantine;
+mod segment;
 mod settings;
 mod value;
 mod view;
@@ -48,7 +49,7 @@ pub use quarantine::{Quarantined, Reason, Source};
 pub use settings::Settings;
 
 /// The format of what the embedded store keeps on disk.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// The ledgers of all DPUs, and what was kept out of them.
 #[async_trait]

@@ -14,8 +14,9 @@ use occupancy::id::DpuId;
 use occupancy::ledger::{Counters, Row, Tail, Totals};
 use occupancy::time::{Day, UnixMs};
 
+use crate::value::Record;
 use crate::view::{self, Span, View};
-use crate::{AppendError, Commit, Edits, LedgerWrite, Ledgers, Quarantined, Settings, Source, Store, StoreError, value};
+use crate::{AppendError, Commit, Edits, LedgerWrite, Ledgers, Quarantined, Settings, Source, Store, StoreError, segment, value};
 
 /// A store that forgets everything with the process.
 #[derive(Debug, Default)]
@@ -60,11 +61,12 @@ impl Ledger {
             put(&mut self.openings, *day, Cell { stamp_us, value: *totals }, |totals| value::totals(*totals));
         }
         for row in &write.rows {
-            put(&mut self.rows, row.key, Cell { stamp_us, value: *row }, value::row);
+            put(&mut self.rows, row.key, Cell { stamp_us, value: *row }, |row| segment::encode(std::slice::from_ref(row)));
         }
         if let Some(counters) = write.counters {
             let cell = Cell { stamp_us, value: counters };
-            if self.counters.as_ref().is_none_or(|old| cell.beats(old, value::counters)) {
+            let encode = |counters: &Counters| value::record(&Record { counters: Some(*counters), ..Record::default() });
+            if self.counters.as_ref().is_none_or(|old| cell.beats(old, encode)) {
                 self.counters = Some(cell);
             }
         }

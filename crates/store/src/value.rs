@@ -5,12 +5,14 @@ use occupancy::ledger::{Counters, Position, Row, Totals};
 use occupancy::time::UnixMs;
 
 use crate::codec::{Reader, corrupt, put_bytes, put_i64, put_u64};
-use crate::{Quarantined, Reason, Source, StoreError};
+use crate::{Quarantined, Reason, Source, StoreError, segment};
 
 const HAS_LAST: u8 = 1;
 const HAS_HEARTBEAT: u8 = 2;
 const HAS_HEARD: u8 = 4;
 const HAS_POSITION: u8 = 8;
+const HAS_COUNTERS: u8 = 16;
+const IS_LOOSE: u8 = 32;
 
 /// An opening.
 pub(crate) fn totals(totals: Totals) -> Vec<u8> {
@@ -27,40 +29,36 @@ pub(crate) fn read_totals(bytes: &[u8]) -> Result<Totals, StoreError> {
     Ok(totals)
 }
 
-/// What a crossing's key does not say: most are 4 to 6 bytes.
-pub(crate) fn row(row: &Row) -> Vec<u8> {
-    let mut out = Vec::with_capacity(8);
-    put_totals(&mut out, row.totals);
-    put_i64(&mut out, row.appended_at.since(row.key.at));
-    out
+/// What is kept of a DPU in one cell: its realtime row and its hot rows, the last ones of its ledger, which are not in a
+/// segment yet.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Record {
+    /// `None` only after a commit that was cut short before it wrote them.
+    pub(crate) counters: Option<Counters>,
+    /// Whether crossings may be stored that the counters do not know, as a commit was cut short.
+    pub(crate) loose: bool,
+    /// Of one day, in key order, after every crossing in a segment.
+    pub(crate) hot: Vec<Row>,
 }
 
-/// Reads a crossing.
-pub(crate) fn read_row(key: Key, bytes: &[u8]) -> Result<Row, StoreError> {
-    let mut reader = Reader(bytes);
-    let totals = take_totals(&mut reader)?;
-    let appended_at = instant(key.at.ms().checked_add(reader.i64()?))?;
-    reader.end()?;
-    Ok(Row { key, totals, appended_at })
-}
-
-/// The realtime row.
-pub(crate) fn counters(counters: &Counters) -> Vec<u8> {
-    let Counters { opening, day, last, heartbeat, heard, position, stamp_us } = *counters;
+/// A DPU's record.
+pub(crate) fn record(record: &Record) -> Vec<u8> {
+    let Record { counters, loose, hot } = record;
+    let Counters { opening, day, last, heartbeat, heard, position, stamp_us } = counters.unwrap_or_default();
     let flag = |bit: u8, there: bool| if there { bit } else { 0 };
-    let flags = flag(HAS_LAST, last.is_some())
+    let flags = flag(HAS_COUNTERS, counters.is_some())
+        | flag(HAS_LAST, last.is_some())
         | flag(HAS_HEARTBEAT, heartbeat.is_some())
         | flag(HAS_HEARD, heard.is_some())
-        | flag(HAS_POSITION, position.is_some());
-    let mut out = vec![flags];
+        | flag(HAS_POSITION, position.is_some())
+        | flag(IS_LOOSE, *loose);
+    let mut out = Vec::with_capacity(80 + 6 * hot.len());
+    out.push(flags);
     put_i64(&mut out, stamp_us);
     put_totals(&mut out, opening);
     put_totals(&mut out, day);
-    if let Some(Key { at, boot, seq, direction }) = last {
-        put_i64(&mut out, at.ms());
-        put_u64(&mut out, boot);
-        put_u64(&mut out, seq);
-        put_i64(&mut out, direction.sign());
+    if let Some(last) = last {
+        put_key(&mut out, last);
     }
     if let Some(Heartbeat { at, boot, last_seq }) = heartbeat {
         put_i64(&mut out, at.ms());
@@ -75,23 +73,40 @@ pub(crate) fn counters(counters: &Counters) -> Vec<u8> {
         put_i64(&mut out, partition.into());
         put_i64(&mut out, offset);
     }
+    if let Some(first) = hot.first() {
+        put_key(&mut out, first.key);
+        segment::put(&mut out, hot);
+    }
     out
 }
 
-/// Reads the realtime row.
-pub(crate) fn read_counters(bytes: &[u8]) -> Result<Counters, StoreError> {
+/// A record as it is read: the hot rows are unpacked when asked for.
+#[derive(Default)]
+pub(crate) struct Stored<'a> {
+    pub(crate) counters: Option<Counters>,
+    pub(crate) loose: bool,
+    hot: Option<(Key, &'a [u8])>,
+}
+
+impl Stored<'_> {
+    /// The hot rows.
+    pub(crate) fn hot(&self) -> impl Iterator<Item = Result<Row, StoreError>> {
+        self.hot.into_iter().flat_map(|(first, bytes)| segment::decode(first, bytes))
+    }
+}
+
+/// Reads a DPU's record.
+pub(crate) fn read_record(bytes: &[u8]) -> Result<Stored<'_>, StoreError> {
     let mut reader = Reader(bytes);
     let flags = reader.byte()?;
-    if flags & !(HAS_LAST | HAS_HEARTBEAT | HAS_HEARD | HAS_POSITION) != 0 {
+    if flags & !(HAS_COUNTERS | HAS_LAST | HAS_HEARTBEAT | HAS_HEARD | HAS_POSITION | IS_LOOSE) != 0 {
         return Err(corrupt(&format!("counters carry unknown flags {flags:#x}")));
     }
     let mut counters = Counters { stamp_us: reader.i64()?, ..Counters::default() };
     counters.opening = take_totals(&mut reader)?;
     counters.day = take_totals(&mut reader)?;
     if flags & HAS_LAST != 0 {
-        let (at, boot, seq) = (take_instant(&mut reader)?, reader.u64()?, reader.u64()?);
-        let direction = Direction::try_from(reader.i64()?).map_err(|error| corrupt(&error.to_string()))?;
-        counters.last = Some(Key { at, boot, seq, direction });
+        counters.last = Some(take_key(&mut reader)?);
     }
     if flags & HAS_HEARTBEAT != 0 {
         counters.heartbeat = Some(Heartbeat { at: take_instant(&mut reader)?, boot: reader.u64()?, last_seq: reader.u64()? });
@@ -102,8 +117,8 @@ pub(crate) fn read_counters(bytes: &[u8]) -> Result<Counters, StoreError> {
     if flags & HAS_POSITION != 0 {
         counters.position = Some(Position { epoch: reader.narrow()?, partition: reader.narrow()?, offset: reader.i64()? });
     }
-    reader.end()?;
-    Ok(counters)
+    let hot = if reader.0.is_empty() { None } else { Some((take_key(&mut reader)?, reader.0)) };
+    Ok(Stored { counters: Some(counters).filter(|_| flags & HAS_COUNTERS != 0), loose: flags & IS_LOOSE != 0, hot })
 }
 
 /// What a quarantined piece's source does not say.
@@ -156,6 +171,19 @@ fn put_totals(out: &mut Vec<u8>, totals: Totals) {
 
 fn take_totals(reader: &mut Reader<'_>) -> Result<Totals, StoreError> {
     Ok(Totals { entered: reader.u64()?, exited: reader.u64()? })
+}
+
+fn put_key(out: &mut Vec<u8>, Key { at, boot, seq, direction }: Key) {
+    put_i64(out, at.ms());
+    put_u64(out, boot);
+    put_u64(out, seq);
+    put_i64(out, direction.sign());
+}
+
+fn take_key(reader: &mut Reader<'_>) -> Result<Key, StoreError> {
+    let (at, boot, seq) = (take_instant(reader)?, reader.u64()?, reader.u64()?);
+    let direction = Direction::try_from(reader.i64()?).map_err(|error| corrupt(&error.to_string()))?;
+    Ok(Key { at, boot, seq, direction })
 }
 
 fn take_instant(reader: &mut Reader<'_>) -> Result<UnixMs, StoreError> {

@@ -25,7 +25,7 @@ pub(crate) trait View {
 }
 
 /// The first and the last key a day can hold.
-fn bounds(day: Day) -> (Key, Key) {
+pub(crate) fn bounds(day: Day) -> (Key, Key) {
     let last = day.start().plus_ms(DAY_MS - 1);
     (Key::first_at(day.start()), Key { at: last, boot: u64::MAX, seq: u64::MAX, direction: Direction::Plus })
 }

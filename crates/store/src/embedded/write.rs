@@ -1,23 +1,26 @@
 //! Writes: each one atomic batch, made under one lock and synced before it returns.
 
+use std::cmp::Reverse;
 use std::sync::{MutexGuard, PoisonError};
 
 use fjall::{OwnedWriteBatch, PersistMode};
 
+use occupancy::ledger::{Counters, Row};
+use occupancy::time::Day;
+
 use super::{Inner, store_error};
+use crate::embedded::lay::{self, Laid};
 use crate::embedded::space::Space;
 use crate::key::StoreKey;
-use crate::{AppendError, Commit, LedgerWrite, Quarantined, Settings, StoreError, settings, value};
+use crate::value::Record;
+use crate::{AppendError, Commit, LedgerWrite, Quarantined, Settings, StoreError, segment, settings, value};
 
 impl Inner {
     pub(super) fn commit(&self, commit: &Commit) -> Result<(), StoreError> {
         let writing = self.writing();
         let mut batch = self.batch();
         for write in &commit.ledgers {
-            let newer = self.counters(&write.dpu)?.is_some_and(|stored| stored.stamp_us > write.stamp_us);
-            if !newer {
-                self.put_ledger(&mut batch, write);
-            }
+            self.put_ledger(&mut batch, write)?;
         }
         for one in &commit.quarantine {
             self.put_quarantined(&mut batch, one)?;
@@ -46,20 +49,44 @@ impl Inner {
         write(writing, batch).map(|()| true)
     }
 
-    fn put_ledger(&self, batch: &mut OwnedWriteBatch, write: &LedgerWrite) {
+    fn put_ledger(&self, batch: &mut OwnedWriteBatch, write: &LedgerWrite) -> Result<(), StoreError> {
+        let bytes = self.record(&write.dpu)?;
+        let stored = bytes.as_deref().map(value::read_record).transpose()?.unwrap_or_default();
+        if stored.counters.is_some_and(|counters| counters.stamp_us > write.stamp_us) {
+            return Ok(());
+        }
         for (day, totals) in &write.openings {
-            self.put(batch, &StoreKey::Opening(write.dpu.clone(), *day), value::totals(*totals));
+            self.put(batch, &StoreKey::Opening(&write.dpu, Reverse(*day)), value::totals(*totals));
         }
-        for row in &write.rows {
-            self.put(batch, &StoreKey::Crossing(write.dpu.clone(), row.key), value::row(row));
+        // Once a commit was cut short, crossings may lie where the counters do not say: nothing is taken to be new.
+        let loose = stored.loose || write.counters.is_none();
+        let last = |counters: Option<Counters>| counters.and_then(|counters| counters.last);
+        let hot_day = last(write.counters).filter(|_| !loose).map(|last| last.at.day());
+        let newer = |first: &Row| last(stored.counters).is_none_or(|last| last < first.key);
+        let appends = !loose && write.rows.first().is_none_or(newer);
+        let hot = stored.hot().collect::<Result<_, _>>()?;
+        let laid = if appends { lay::append(hot, write, hot_day) } else { self.merge(hot, write, hot_day)? };
+        for key in laid.removed {
+            batch.remove(&self.tables.crossings, StoreKey::Segment(&write.dpu, Reverse(key)).encode());
         }
-        if let Some(counters) = &write.counters {
-            self.put(batch, &StoreKey::Counters(write.dpu.clone()), value::counters(counters));
+        for rows in &laid.segments {
+            if let Some(first) = rows.first() {
+                self.put(batch, &StoreKey::Segment(&write.dpu, Reverse(first.key)), segment::encode(rows));
+            }
         }
+        let record = Record { counters: write.counters.or(stored.counters), loose, hot: laid.hot };
+        self.put(batch, &StoreKey::Counters(&write.dpu), value::record(&record));
+        Ok(())
+    }
+
+    fn merge(&self, hot: Vec<Row>, write: &LedgerWrite, hot_day: Option<Day>) -> Result<Laid, StoreError> {
+        let snapshot = self.db.snapshot();
+        let ledger = self.ledger(&snapshot, &write.dpu)?;
+        lay::merge(hot, write, hot_day, |key| ledger.segments_from(key))
     }
 
     fn put_quarantined(&self, batch: &mut OwnedWriteBatch, one: &Quarantined) -> Result<(), StoreError> {
-        let key = StoreKey::Quarantined(one.source.clone());
+        let key = StoreKey::Quarantined(&one.source);
         let old = self.tables.quarantine.get(key.encode()).map_err(store_error)?;
         let old = old.map(|bytes| value::read_quarantined(one.source.clone(), &bytes)).transpose()?;
         self.put(batch, &key, value::quarantined(&one.clone().after(old.as_ref())));

@@ -5,4 +5,6 @@
 mod embedded;
 mod faults;
 mod owners;
+#[cfg(test)]
+mod segments;
 mod suite;

@@ -1,0 +1,76 @@
+//! Where the rows of one write go: into segments, or among the hot rows beside the counters. Pure but for what it reads.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use occupancy::crossing::Key;
+use occupancy::ledger::Row;
+use occupancy::time::Day;
+
+use crate::{LedgerWrite, StoreError, segment};
+
+/// From so many hot rows on they become segments: below, each commit writes them anew.
+const HOT_ROWS: usize = 64;
+
+/// What changes for one DPU.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Laid {
+    /// Segments to write, in key order.
+    pub(crate) segments: Vec<Vec<Row>>,
+    /// First keys of segments that are no more.
+    pub(crate) removed: Vec<Key>,
+    /// What is hot from now on.
+    pub(crate) hot: Vec<Row>,
+}
+
+/// Rows that all come after what is stored: nothing is read. `hot_day` is the last day of the ledger, or `None` where
+/// nothing may be hot.
+pub(crate) fn append(mut hot: Vec<Row>, write: &LedgerWrite, hot_day: Option<Day>) -> Laid {
+    hot.extend_from_slice(&write.rows);
+    let mut laid = Laid::default();
+    laid.cut(&hot, hot_day);
+    laid
+}
+
+/// Any rows: those stored of the days they touch are read with `segments_from`, which gives the rows of each segment of
+/// the key's day from the one that could hold the key on.
+pub(crate) fn merge(
+    hot: Vec<Row>,
+    write: &LedgerWrite,
+    hot_day: Option<Day>,
+    mut segments_from: impl FnMut(Key) -> Result<Vec<Vec<Row>>, StoreError>,
+) -> Result<Laid, StoreError> {
+    let mut firsts: BTreeMap<Day, Key> = BTreeMap::new();
+    for row in &write.rows {
+        firsts.entry(row.key.at.day()).and_modify(|first| *first = row.key.min(*first)).or_insert(row.key);
+    }
+    let mut laid = Laid::default();
+    let mut rows: BTreeMap<Key, Row> = BTreeMap::new();
+    for first in firsts.values() {
+        for stored in segments_from(*first)? {
+            laid.removed.extend(stored.first().map(|row| row.key));
+            rows.extend(stored.into_iter().map(|row| (row.key, row)));
+        }
+    }
+    let was_hot = segment::day_of(&hot);
+    if was_hot == hot_day && !firsts.keys().any(|day| Some(*day) == was_hot) {
+        laid.hot = hot;
+    } else {
+        rows.extend(hot.into_iter().map(|row| (row.key, row)));
+    }
+    rows.extend(write.rows.iter().map(|row| (row.key, *row)));
+    laid.cut(&rows.into_values().collect::<Vec<_>>(), hot_day);
+    let written: BTreeSet<Key> = laid.segments.iter().filter_map(|one| one.first()).map(|row| row.key).collect();
+    laid.removed.retain(|key| !written.contains(key));
+    Ok(laid)
+}
+
+impl Laid {
+    /// Cuts rows into segments; the end of `hot_day` stays hot while it is short.
+    fn cut(&mut self, rows: &[Row], hot_day: Option<Day>) {
+        let mut cuts = segment::split(rows).peekable();
+        while let Some(one) = cuts.next() {
+            let hot = cuts.peek().is_none() && one.len() < HOT_ROWS && segment::day_of(one) == hot_day;
+            if hot { self.hot = one.to_vec() } else { self.segments.push(one.to_vec()) }
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! Segments: how crossings of one DPU and day are packed, in key order, most in five bytes each.
+//!
+//! A segment's first key stands outside it. Then follow the totals after its first crossing and, for each crossing,
+//! what its predecessor does not say: ms since it, its direction, and, where they are not as expected, its boot and
+//! sequence number and its append time. Totals of the other crossings follow from their directions.
+//! What it looks like belongs to the store's format number ([`crate::FORMAT`]).
+
+use occupancy::crossing::{Direction, Key};
+use occupancy::ledger::{Row, Totals};
+use occupancy::time::{Day, UnixMs};
+
+use crate::StoreError;
+use crate::codec::{Reader, corrupt, put_i64, put_u64};
+
+/// The crossings of a segment at most: what a search within one, or a merge of a late crossing, has to read.
+pub(crate) const MOST_ROWS: usize = 256;
+
+const NEW_APPEND: u64 = 1;
+const NEW_NUMBER: u64 = 2;
+const PLUS: u64 = 4;
+const FLAG_BITS: u32 = 3;
+
+/// Packs rows that [`split`] keeps together; nothing for none.
+pub(crate) fn encode(rows: &[Row]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(8 + 6 * rows.len());
+    put(&mut out, rows);
+    out
+}
+
+/// Appends what [`encode`] gives.
+pub(crate) fn put(out: &mut Vec<u8>, rows: &[Row]) {
+    let Some(first) = rows.first() else { return };
+    put_u64(out, first.totals.entered);
+    put_u64(out, first.totals.exited);
+    let mut expected = Expected::first(first.key);
+    for row in rows {
+        let flag = |bit: u64, there: bool| if there { bit } else { 0 };
+        let new_number = (row.key.boot, row.key.seq) != (expected.boot, expected.seq);
+        let new_append = row.appended_at != expected.appended_at;
+        let since_ms = row.key.at.since(expected.at).cast_unsigned();
+        let flags = flag(NEW_APPEND, new_append) | flag(NEW_NUMBER, new_number) | flag(PLUS, row.key.direction == Direction::Plus);
+        put_u64(out, since_ms << FLAG_BITS | flags);
+        if new_number {
+            put_u64(out, row.key.boot);
+            put_u64(out, row.key.seq);
+        }
+        if new_append {
+            put_i64(out, row.appended_at.since(row.key.at) - expected.lag_ms);
+        }
+        expected = Expected::after(row);
+    }
+}
+
+/// Reads the rows of a segment whose first key is known.
+pub(crate) fn decode(first: Key, bytes: &[u8]) -> Rows<'_> {
+    Rows { reader: Reader(bytes), expected: Expected::first(first), totals: None }
+}
+
+/// Where rows must be cut: at a new day, where totals do not follow from the one before, and at the longest length.
+pub(crate) fn split(mut rows: &[Row]) -> impl Iterator<Item = &[Row]> {
+    std::iter::from_fn(move || {
+        let follows = |pair: &[Row]| {
+            let [one, next] = pair else { return false };
+            one.key.at.day() == next.key.at.day() && one.totals.with(next.key.direction) == next.totals
+        };
+        let n = rows.windows(2).take(MOST_ROWS - 1).take_while(|pair| follows(pair)).count() + 1;
+        let (one, rest) = rows.split_at_checked(n)?;
+        rows = rest;
+        Some(one)
+    })
+}
+
+/// What a row would be if it said nothing of its own.
+struct Expected {
+    at: UnixMs,
+    boot: u64,
+    seq: u64,
+    appended_at: UnixMs,
+    /// From a crossing to its append, in ms.
+    lag_ms: i64,
+}
+
+impl Expected {
+    fn first(key: Key) -> Self {
+        Self { at: key.at, boot: key.boot, seq: key.seq, appended_at: key.at, lag_ms: 0 }
+    }
+
+    fn after(row: &Row) -> Self {
+        let Row { key, totals: _, appended_at } = *row;
+        // A DPU that numbers its crossings goes on by one; one that does not says 0.
+        let seq = if key.seq == 0 { 0 } else { key.seq.wrapping_add(1) };
+        Self { at: key.at, boot: key.boot, seq, appended_at, lag_ms: appended_at.since(key.at) }
+    }
+}
+
+/// The rows of a segment, unpacked one by one.
+pub(crate) struct Rows<'a> {
+    reader: Reader<'a>,
+    expected: Expected,
+    /// After the row before; `None` at the first.
+    totals: Option<Totals>,
+}
+
+impl Rows<'_> {
+    fn row(&mut self) -> Result<Row, StoreError> {
+        let start = match self.totals {
+            None => Some(Totals { entered: self.reader.u64()?, exited: self.reader.u64()? }),
+            Some(_) => None,
+        };
+        let lead = self.reader.u64()?;
+        let direction = if lead & PLUS == 0 { Direction::Minus } else { Direction::Plus };
+        let at = instant(self.expected.at, (lead >> FLAG_BITS).cast_signed())?;
+        let (boot, seq) = match lead & NEW_NUMBER {
+            0 => (self.expected.boot, self.expected.seq),
+            _ => (self.reader.u64()?, self.reader.u64()?),
+        };
+        let appended_at = match lead & NEW_APPEND {
+            0 => self.expected.appended_at,
+            _ => {
+                instant(at, self.reader.i64()?.checked_add(self.expected.lag_ms).ok_or_else(|| corrupt("an append time is out of range"))?)?
+            }
+        };
+        let totals = match (start, self.totals) {
+            (Some(start), _) => start,
+            (None, before) => {
+                let before = before.unwrap_or_default();
+                let room = before.entered < u64::MAX && before.exited < u64::MAX;
+                if room { before.with(direction) } else { return Err(corrupt("totals have more than 64 bits")) }
+            }
+        };
+        let row = Row { key: Key { at, boot, seq, direction }, totals, appended_at };
+        (self.totals, self.expected) = (Some(totals), Expected::after(&row));
+        Ok(row)
+    }
+}
+
+impl Iterator for Rows<'_> {
+    type Item = Result<Row, StoreError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.reader.0.is_empty() {
+            return None;
+        }
+        let row = self.row();
+        if row.is_err() {
+            self.reader = Reader(&[]);
+        }
+        Some(row)
+    }
+}
+
+/// The last of some rows, in key order, whose key is still `within`.
+pub(crate) fn last_within(
+    rows: impl Iterator<Item = Result<Row, StoreError>>,
+    within: impl Fn(&Key) -> bool,
+) -> Result<Option<Row>, StoreError> {
+    let mut last = None;
+    for row in rows {
+        let row = row?;
+        if !within(&row.key) {
+            break;
+        }
+        last = Some(row);
+    }
+    Ok(last)
+}
+
+fn instant(from: UnixMs, ms: i64) -> Result<UnixMs, StoreError> {
+    let at = from.ms().checked_add(ms).ok_or_else(|| corrupt("an instant has more than 64 bits"))?;
+    UnixMs::new(at).map_err(|error| corrupt(&error.to_string()))
+}
+
+/// The day all rows of a segment have.
+pub(crate) fn day_of(rows: &[Row]) -> Option<Day> {
+    rows.first().map(|row| row.key.at.day())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use occupancy::time::DAY_MS;
+    use proptest::prelude::{Strategy, any, prop_oneof, proptest};
+
+    /// Rows in key order, over three days; their totals mostly follow.
+    fn rows() -> impl Strategy<Value = Vec<Row>> {
+        let number = || prop_oneof![0_u64..3, any::<u64>()];
+        let row = (0_i64..3 * DAY_MS, (number(), number()), any::<bool>(), 0_i64..4_000, 0_u8..40);
+        proptest::collection::vec(row, 0..600).prop_map(|drawn| {
+            let mut keys: Vec<_> = drawn
+                .into_iter()
+                .map(|(at, (boot, seq), plus, lag, odd)| {
+                    let direction = if plus { Direction::Plus } else { Direction::Minus };
+                    (Key { at: UnixMs::new(at).unwrap(), boot, seq, direction }, lag, odd)
+                })
+                .collect();
+            keys.sort();
+            keys.dedup_by_key(|(key, ..)| *key);
+            let mut totals = Totals::default();
+            let row = |(key, lag, odd): (Key, i64, u8)| {
+                totals = if odd == 0 { Totals { entered: 9, exited: 0 } } else { totals.with(key.direction) };
+                Row { key, totals, appended_at: key.at.plus_ms(lag - 1_000) }
+            };
+            keys.into_iter().map(row).collect()
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn rows_come_back(rows in rows()) {
+            let mut back = Vec::new();
+            for one in split(&rows) {
+                assert!(one.len() <= MOST_ROWS && one.iter().all(|row| Some(row.key.at.day()) == day_of(one)));
+                back.extend(decode(one[0].key, &encode(one)).map(Result::unwrap));
+            }
+            assert_eq!(back, rows);
+        }
+
+        #[test]
+        fn any_bytes_are_rows_or_refused(bytes in any::<Vec<u8>>()) {
+            let rows: Vec<_> = decode(Key::first_at(UnixMs::MIN), &bytes).collect();
+            assert!(rows.len() <= bytes.len() && rows.iter().rev().skip(1).all(Result::is_ok));
+        }
+    }
+
+    #[test]
+    fn a_crossing_a_minute_takes_five_bytes_and_more_at_once_take_less() {
+        let row = |n: i64, lag: i64| Row {
+            key: Key {
+                at: UnixMs::new(n * 60_000 + n % 7 * 1_000).unwrap(),
+                boot: 7,
+                seq: 1 + n.unsigned_abs(),
+                direction: Direction::Plus,
+            },
+            totals: Totals { entered: 1 + n.unsigned_abs(), exited: 0 },
+            appended_at: UnixMs::new(n * 60_000 + lag).unwrap(),
+        };
+        let alone: Vec<Row> = (0..200).map(|n| row(n, n % 3 * 50)).collect();
+        let together: Vec<Row> = (0..200).map(|n| Row { appended_at: UnixMs::MAX, ..row(n, 0) }).collect();
+        assert!((800..=1_010).contains(&encode(&alone).len()), "{}", encode(&alone).len());
+        assert!((500..=620).contains(&encode(&together).len()), "{}", encode(&together).len());
+    }
+}
