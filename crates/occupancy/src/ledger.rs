@@ -190,11 +190,9 @@ pub enum Fold {
 #[must_use]
 pub fn fold(counters: &Counters, records: &[Record]) -> Option<Fold> {
     let mut next = *counters;
-    let mut fresh: BTreeMap<Key, UnixMs> = BTreeMap::new();
-    let mut tallies = vec![Tally::default(); records.len()];
-    let mut firsts: Vec<(Key, usize)> = Vec::new();
+    let mut fresh = Vec::with_capacity(records.iter().map(|record| record.crossings.len()).sum());
     let mut folded = false;
-    for (i, (record, tally)) in records.iter().zip(&mut tallies).enumerate() {
+    for (i, record) in records.iter().enumerate() {
         if let (Some(at), Some(stands)) = (record.position, next.position)
             && stands.holds(at)
         {
@@ -202,20 +200,13 @@ pub fn fold(counters: &Counters, records: &[Record]) -> Option<Fold> {
         }
         folded = true;
         advance(&mut next, record);
-        for key in &record.crossings {
-            if let std::collections::btree_map::Entry::Vacant(slot) = fresh.entry(*key) {
-                slot.insert(record.appended_at);
-                firsts.push((*key, i));
-            } else {
-                tally.duplicate += 1;
-            }
-        }
+        fresh.extend(record.crossings.iter().map(|key| Fresh { key: *key, appended_at: record.appended_at, record: i }));
     }
     if !folded {
         return None;
     }
-    let batch = Batch { counters: next, fresh, tallies, firsts };
-    let late = batch.fresh.first_key_value().is_some_and(|(key, _)| next.last.is_some_and(|last| *key <= last));
+    let batch = Batch::new(next, fresh, records.len());
+    let late = batch.fresh.first().is_some_and(|first| next.last.is_some_and(|last| first.key <= last));
     Some(if late { Fold::Merge(Merge { batch }) } else { Fold::Append(batch.append()) })
 }
 
@@ -228,22 +219,44 @@ fn advance(counters: &mut Counters, record: &Record) {
     counters.heard = counters.heard.max(latest.map(|at| at.min(record.appended_at)));
 }
 
+/// A crossing of a batch, and the record that brought it first.
+#[derive(Debug, Clone, Copy)]
+struct Fresh {
+    key: Key,
+    appended_at: UnixMs,
+    record: usize,
+}
+
 /// A DPU's share of a batch, before its totals are known.
 #[derive(Debug)]
 struct Batch {
     counters: Counters,
-    fresh: BTreeMap<Key, UnixMs>,
+    /// Distinct, in key order.
+    fresh: Vec<Fresh>,
     tallies: Vec<Tally>,
-    /// Each distinct key and the record that brought it first.
-    firsts: Vec<(Key, usize)>,
 }
 
 impl Batch {
+    /// Sorts the crossings of so many records; of equal ones the first to come stays, the others are duplicates.
+    fn new(counters: Counters, mut fresh: Vec<Fresh>, records: usize) -> Self {
+        let mut tallies = vec![Tally::default(); records];
+        // Stable, and done at once where they come in order, as they mostly do.
+        fresh.sort_by_key(|one| one.key);
+        fresh.dedup_by(|later, first| {
+            let same = later.key == first.key;
+            if same && let Some(tally) = tallies.get_mut(later.record) {
+                tally.duplicate += 1;
+            }
+            same
+        });
+        Self { counters, fresh, tallies }
+    }
+
     fn append(mut self) -> Changes {
         let mut openings = Vec::new();
         let mut rows = Vec::with_capacity(self.fresh.len());
         let counters = &mut self.counters;
-        for (key, appended_at) in self.fresh {
+        for Fresh { key, appended_at, record } in self.fresh {
             let day = key.at.day();
             if counters.last.is_none_or(|last| last.at.day() != day) {
                 counters.opening = counters.totals();
@@ -253,9 +266,7 @@ impl Batch {
             counters.day = counters.day.with(key.direction);
             counters.last = Some(key);
             rows.push(Row { key, totals: counters.day, appended_at });
-        }
-        for (_, i) in self.firsts {
-            if let Some(tally) = self.tallies.get_mut(i) {
+            if let Some(tally) = self.tallies.get_mut(record) {
                 tally.accepted += 1;
             }
         }
@@ -273,22 +284,21 @@ impl Merge {
     /// The first key to merge of each day, in order: what the tail must be read from.
     #[must_use]
     pub fn from(&self) -> Vec<Key> {
-        let mut seen = BTreeSet::new();
-        self.batch.fresh.keys().copied().filter(|key| seen.insert(key.at.day())).collect()
+        let mut firsts: Vec<Key> = self.batch.fresh.iter().map(|one| one.key).collect();
+        firsts.dedup_by_key(|key| key.at.day());
+        firsts
     }
 
     /// The changes, given what is stored from [`Merge::from`] on.
     #[must_use]
     pub fn apply(self, tail: &Tail) -> Changes {
-        let Batch { mut counters, fresh, mut tallies, firsts } = self.batch;
+        let Batch { mut counters, fresh, mut tallies } = self.batch;
         let stored: BTreeSet<Key> = tail.days.values().flat_map(|day| day.rows.iter().map(|row| row.key)).collect();
-        for (key, i) in firsts {
-            if let Some(tally) = tallies.get_mut(i) {
+        let mut merged: BTreeMap<Day, BTreeMap<Key, UnixMs>> = BTreeMap::new();
+        for Fresh { key, appended_at, record } in fresh {
+            if let Some(tally) = tallies.get_mut(record) {
                 if stored.contains(&key) { tally.duplicate += 1 } else { tally.accepted += 1 }
             }
-        }
-        let mut merged: BTreeMap<Day, BTreeMap<Key, UnixMs>> = BTreeMap::new();
-        for (key, appended_at) in fresh {
             merged.entry(key.at.day()).or_default().insert(key, appended_at);
         }
         let days: BTreeSet<Day> = tail.days.keys().chain(merged.keys()).copied().collect();

@@ -34,7 +34,18 @@ impl<'a> Reader<'a> {
     }
 
     /// An unsigned number.
+    #[inline]
     pub(crate) fn u64(&mut self) -> Result<u64, StoreError> {
+        match self.0.split_first() {
+            Some((byte, rest)) if *byte < 0x80 => {
+                self.0 = rest;
+                Ok((*byte).into())
+            }
+            _ => self.long_u64(),
+        }
+    }
+
+    fn long_u64(&mut self) -> Result<u64, StoreError> {
         let mut value = 0_u64;
         for shift in (0..64).step_by(7) {
             let byte = self.byte()?;

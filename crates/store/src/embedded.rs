@@ -8,7 +8,7 @@
 //! - A [`crate::LedgerWrite`] with an older stamp than the DPU's stored counters is dropped whole. That is right because a
 //!   stamp is a function of the log prefix folded so far: the counters of the newer one cover every record the older
 //!   one held, and their own write brought all rows that follow from those records.
-//! - Crossings are packed: up to 256 of a day in a segment, one value. The last ones of a DPU, at most 63, are hot: they
+//! - Crossings are packed: up to 128 of a day in a segment, one value. The last ones of a DPU, at most 63, are hot: they
 //!   stand beside its counters, so that a commit writes one value for each DPU, and most reads of now need one.
 //! - While the volume has less than [`Options::reserve_bytes`] free, writes are refused before they touch anything;
 //!   reads go on. An LSM tree that runs out of space amid a write could not be trusted afterwards.
@@ -165,12 +165,13 @@ impl Tables {
     }
 }
 
-/// Crossings are most of what is stored, and only ever read as ranges: compress them, and spare the filters.
+/// Crossings are most of what is stored, and only ever read as ranges: compress them, and spare the filters. Segments
+/// are long for keys and values, so a block holds few: each other one can be found without unpacking those before it.
 fn crossings_options() -> KeyspaceCreateOptions {
     KeyspaceCreateOptions::default()
         .data_block_compression_policy(CompressionPolicy::all(CompressionType::Lz4))
         .data_block_size_policy(BlockSizePolicy::all(8 << 10))
-        .data_block_restart_interval_policy(RestartIntervalPolicy::all(16))
+        .data_block_restart_interval_policy(RestartIntervalPolicy::all(2))
         .filter_policy(FilterPolicy::disabled())
         .max_memtable_size(CROSSINGS_MEMTABLE_BYTES)
 }

@@ -13,7 +13,7 @@ use crate::StoreError;
 use crate::codec::{Reader, corrupt, put_i64, put_u64};
 
 /// The crossings of a segment at most: what a search within one, or a merge of a late crossing, has to read.
-pub(crate) const MOST_ROWS: usize = 256;
+pub(crate) const MOST_ROWS: usize = 128;
 
 const NEW_APPEND: u64 = 1;
 const NEW_NUMBER: u64 = 2;
@@ -102,6 +102,7 @@ pub(crate) struct Rows<'a> {
 }
 
 impl Rows<'_> {
+    #[inline]
     fn row(&mut self) -> Result<Row, StoreError> {
         let start = match self.totals {
             None => Some(Totals { entered: self.reader.u64()?, exited: self.reader.u64()? }),
@@ -137,6 +138,7 @@ impl Rows<'_> {
 impl Iterator for Rows<'_> {
     type Item = Result<Row, StoreError>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         if self.reader.0.is_empty() {
             return None;
