@@ -20,7 +20,7 @@ run: tools ## a server over ./data, nothing in it at first
 	$(BUILD)
 	$(HEADCOUNT) serve
 
-test: tools lint unit deploy-check ## everything CI runs: format, lints, every test, deployment files
+test: tools lint deploy-check unit ## everything CI runs: format, lints, every test, deployment files
 
 lint: tools ## format and lints
 	$(CARGO) fmt --all --check
