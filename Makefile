@@ -1,4 +1,5 @@
-# Two commands do it all: `make demo` and `make test`. Both need Rust (rustup), a C compiler, perl and make; nothing else.
+# Two commands do it all: `make demo` and `make test`. Both need Rust (rustup), a C compiler, perl and make; `make test` needs
+# Python and Go too, for what deploys Headcount.
 SHELL := bash
 CARGO ?= cargo
 # Built with the whole workspace, so that `make demo` and `make test` share what they can.
@@ -6,10 +7,10 @@ BUILD := $(CARGO) build --workspace --locked --bin headcount
 HEADCOUNT := $(or $(CARGO_TARGET_DIR),target)/debug/headcount
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test lint unit format torture bench release clean
+.PHONY: help demo run test lint unit deploy-check promtool format torture bench release clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: tools ## real door counts of 2005, then a live campus, in one process; FOR=30s ends it by itself
 	$(BUILD)
@@ -19,7 +20,7 @@ run: tools ## a server over ./data, nothing in it at first
 	$(BUILD)
 	$(HEADCOUNT) serve
 
-test: tools lint unit ## everything CI runs: format, lints, every test
+test: tools lint deploy-check unit ## everything CI runs: format, lints, every test, deployment files
 
 lint: tools ## format and lints
 	$(CARGO) fmt --all --check
@@ -27,6 +28,31 @@ lint: tools ## format and lints
 
 unit: tools ## every test
 	$(CARGO) test --workspace --locked
+
+# Tools for deploy-check, at fixed versions and out of everybody's way.
+KUSTOMIZE_VERSION := v5.7.1
+KUSTOMIZE := target/tools/kustomize-$(KUSTOMIZE_VERSION)/kustomize
+CHECKER := target/tools/python/bin/python
+
+deploy-check: ## Dockerfile, compose, Prometheus and Kubernetes files, without running them
+	@# Both at once: cold, one compiles for a minute and the other downloads.
+	@$(MAKE) --silent --jobs=2 $(KUSTOMIZE) target/tools/python/ready
+	@$(CHECKER) -B deploy/check $(KUSTOMIZE)
+
+promtool: ## the Prometheus configuration, by Prometheus' own tool, where it is installed
+	promtool check config deploy/prometheus.yml
+
+$(KUSTOMIZE):
+	@command -v go >/dev/null || { echo "Go is missing (kustomize is built with it): install 1.22 or newer from https://go.dev/dl, then try again"; exit 1; }
+	@echo "building kustomize $(KUSTOMIZE_VERSION), once"
+	@CGO_ENABLED=0 GOBIN=$(abspath $(@D)) go install -ldflags '-s -w' sigs.k8s.io/kustomize/kustomize/v5@$(KUSTOMIZE_VERSION)
+
+target/tools/python/ready: deploy/check/requirements.txt
+	@python3 -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { echo "Python 3.11 or newer with venv is missing: apt-get install python3-venv (or your system's like), then try again"; exit 1; }
+	@echo "installing the checker's Python packages, once"
+	@python3 -m venv --clear target/tools/python
+	@$(CHECKER) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement deploy/check/requirements.txt
+	@touch $@
 
 format: ## format the code
 	$(CARGO) fmt --all
