@@ -31,7 +31,6 @@ use crate::codec::corrupt;
 use crate::embedded::space::Space;
 use crate::key::{StoreKey, Table, decode_crossing, decode_day};
 use crate::open::Folder;
-use crate::settings;
 use crate::view::{self, Span, View};
 use crate::{AppendError, Commit, Edits, Ledgers, OpenError, Quarantined, Settings, Source, Store, StoreError, value};
 
@@ -208,7 +207,7 @@ impl Inner {
 
     fn settings(&self) -> Result<Settings, StoreError> {
         let stored = self.tables.settings.get(StoreKey::Settings.encode()).map_err(store_error)?;
-        stored.map_or_else(|| Ok(Settings::default()), |bytes| settings::decode(&bytes))
+        stored.map_or_else(|| Ok(Settings::default()), |bytes| Settings::decode(&bytes))
     }
 }
 

@@ -5,7 +5,7 @@ use occupancy::ledger::{Counters, Position, Row, Totals};
 use occupancy::time::{Day, UnixMs};
 
 use crate::key::StoreKey;
-use crate::{FORMAT, Quarantined, Reason, Settings, Source, settings, value};
+use crate::{FORMAT, Quarantined, Reason, Settings, Source, value};
 
 const FORMAT_1: &str = include_str!("../tests/golden/format-1.txt");
 
@@ -53,7 +53,7 @@ fn samples() -> Vec<(&'static str, Vec<u8>)> {
     for one in [&quarantined, &unknown] {
         assert_eq!(value::read_quarantined(source.clone(), &value::quarantined(one)).as_ref(), Ok(one));
     }
-    assert_eq!(settings::decode(&settings::encode(&stored).unwrap()), Ok(stored.clone()));
+    assert_eq!(Settings::decode(&stored.encode().unwrap()), Ok(stored.clone()));
 
     let dpu = || "283".parse().unwrap();
     vec![
@@ -72,7 +72,7 @@ fn samples() -> Vec<(&'static str, Vec<u8>)> {
         ("value counters new", value::counters(&Counters::default())),
         ("value quarantine", value::quarantined(&quarantined)),
         ("value quarantine unknown", value::quarantined(&unknown)),
-        ("value settings", settings::encode(&stored).unwrap()),
+        ("value settings", stored.encode().unwrap()),
     ]
 }
 

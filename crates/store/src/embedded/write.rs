@@ -7,7 +7,7 @@ use fjall::{OwnedWriteBatch, PersistMode};
 use super::{Inner, store_error};
 use crate::embedded::space::Space;
 use crate::key::StoreKey;
-use crate::{AppendError, Commit, LedgerWrite, Quarantined, Settings, StoreError, settings, value};
+use crate::{AppendError, Commit, LedgerWrite, Quarantined, Settings, StoreError, value};
 
 impl Inner {
     pub(super) fn commit(&self, commit: &Commit) -> Result<(), StoreError> {
@@ -42,7 +42,7 @@ impl Inner {
             return Ok(false);
         }
         let mut batch = self.batch();
-        self.put(&mut batch, &StoreKey::Settings, settings::encode(new)?);
+        self.put(&mut batch, &StoreKey::Settings, new.encode()?);
         write(writing, batch).map(|()| true)
     }
 
