@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use scylla::client::session::Session;
+use scylla::client::session_builder::SessionBuilder;
 use store_cql::{CqlOptions, CqlStore, Plan, Replication, migrate};
 
 static KEYSPACES: AtomicU32 = AtomicU32::new(0);
@@ -32,4 +34,9 @@ pub(crate) async fn keyspace() -> CqlOptions {
 /// An empty store.
 pub(crate) async fn store() -> CqlStore {
     CqlStore::connect(&keyspace().await).await.unwrap()
+}
+
+/// A connection beside the store's.
+pub(crate) async fn session(options: &CqlOptions) -> Session {
+    SessionBuilder::new().known_node(node()).use_keyspace(&options.url.keyspace, false).build().await.unwrap()
 }
