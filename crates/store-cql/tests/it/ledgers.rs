@@ -26,7 +26,8 @@ fn dpu(n: usize) -> DpuId {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_boot_and_seq_of_64_bits_is_kept_in_order() {
-    let (store, id) = (cluster::store().await, dpu(0));
+    let Some(store) = cluster::store().await else { return };
+    let id = dpu(0);
     let signed = i64::MAX.cast_unsigned();
     let numbers = [0, 1, 127, 128, 255, 256, 32_767, 32_768, signed - 1, signed, signed + 1, u64::MAX - 1, u64::MAX];
     let mut keys = Vec::new();
@@ -53,7 +54,8 @@ async fn every_boot_and_seq_of_64_bits_is_kept_in_order() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_ledger_of_many_days_is_read_and_mended() {
-    let (store, id) = (cluster::store().await, dpu(0));
+    let Some(store) = cluster::store().await else { return };
+    let id = dpu(0);
     let key = |n: i64| Key {
         direction: if n % 3 == 0 { Direction::Plus } else { Direction::Minus },
         ..Key::first_at(at(10_000 + n / 2, n * 7_001 % DAY_MS))
@@ -86,7 +88,7 @@ async fn a_ledger_of_many_days_is_read_and_mended() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_dpus_are_asked_at_once_and_listed_in_pages() {
-    let options = cluster::keyspace().await;
+    let Some(options) = cluster::keyspace().await else { return };
     let store = store_cql::CqlStore::connect(&options).await.unwrap();
     let count = 2_300;
     let plus = |n: usize| (0..n % 4).map(|ms| Key { direction: Direction::Plus, ..Key::first_at(at(5, ms as i64)) }).collect();
@@ -119,7 +121,7 @@ async fn many_dpus_are_asked_at_once_and_listed_in_pages() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn quarantine_of_any_offset_is_listed_in_order() {
-    let store = cluster::store().await;
+    let Some(store) = cluster::store().await else { return };
     let one = |topic: &str, offset: i64| Quarantined {
         source: Source { topic: topic.to_owned(), partition: 3, offset, index: 0 },
         reason: Reason::TooLate,
