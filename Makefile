@@ -1,5 +1,6 @@
 # Two commands do it all: `make demo` and `make test`. Both need Rust (rustup), a C compiler, perl and make; `make test` needs
-# Python and Go too, for what deploys Headcount.
+# Python and Go too, for what deploys Headcount, and Java 17 and Maven for the tests on real Kafka and Cassandra: without
+# these two those tests say so and pass, unless CI=true.
 SHELL := bash
 CARGO ?= cargo
 # Built with the whole workspace, so that `make demo` and `make test` share what they can.
@@ -7,7 +8,7 @@ BUILD := $(CARGO) build --workspace --locked --bin headcount
 HEADCOUNT := $(or $(CARGO_TARGET_DIR),target)/debug/headcount
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test lint unit deploy-check promtool format torture bench release clean
+.PHONY: help demo run engines test lint unit deploy-check promtool format torture bench release clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,6 +20,9 @@ demo: tools ## real door counts of 2005, then a live campus, in one process; FOR
 run: tools ## a server over ./data, nothing in it at first
 	$(BUILD)
 	$(HEADCOUNT) serve
+
+engines: tools ## real Kafka and Cassandra on this machine until Ctrl-C; ENGINES="--brokers 3 --nodes 3" for clusters
+	$(CARGO) run --package engines --locked -- up $(ENGINES)
 
 test: tools lint deploy-check unit ## everything CI runs: format, lints, every test, deployment files
 

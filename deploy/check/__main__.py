@@ -35,7 +35,7 @@ def wrong_with(files):
     wrong = [reason for documents in files["manifests"].values() for reason in kubernetes.check(documents)]
     wrong += compose.check(files["compose"], files["prometheus"])
     wrong += dockerfile.check(files["Dockerfile"], files["ignored"])
-    return sorted(set(wrong)) + documented.check(files) + program.stale()
+    return sorted(set(wrong)) + documented.check(files)
 
 
 def broken(files, case):

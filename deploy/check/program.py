@@ -6,9 +6,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# Words the files may use before the program knows them. One that the program knows has no place here.
-PENDING = {"migrate", "--replication"}
-
 
 @cache
 def known():
@@ -22,14 +19,9 @@ def known():
     return frozenset(words)
 
 
-def stale():
-    """What is PENDING without need."""
-    return [f"deploy/check/program.py: the program knows {word!r} now: take it out of PENDING" for word in sorted(PENDING & known())]
-
-
 def unknown(where, words):
     """Tasks, flags and variables the program does not understand."""
-    wrong = {word for word in words if word not in known() | PENDING}
+    wrong = {word for word in words if word not in known()}
     return [f"{where}: the program knows no {word!r}" for word in sorted(wrong)]
 
 

@@ -8,6 +8,8 @@ use clap::{Parser, Subcommand, ValueEnum};
 use occupancy::id::SpaceId;
 use occupancy::time::UnixMs;
 
+use crate::store_url::{Login, StoreUrl};
+
 /// How many people are in this space, at any instant, and how do we know?
 ///
 /// Door sensors report each person who crosses a doorway; Headcount keeps every crossing and answers for any space at
@@ -48,17 +50,22 @@ pub(crate) enum Task {
     Verify(Verify),
     /// Say how a running server is doing
     Status(Status),
+    /// Bring a cql: store to the schema of this program; creates the keyspace where there is none
+    #[cfg(feature = "cql")]
+    Migrate(Migrate),
 }
 
 /// Where the store is and what counts as a plausible time.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Keep {
-    /// Where crossings are kept: fjall:FOLDER (durable) or memory: (gone at the end)
+    /// Where crossings are kept: fjall:FOLDER (durable), memory: (gone at the end) or cql://HOST,HOST/KEYSPACE (ScyllaDB or Cassandra)
     #[arg(long, env = "HEADCOUNT_STORE", value_name = "URL", default_value = "fjall:./data")]
     pub store: StoreUrl,
-    /// Keep this much of the volume free, in MiB: below it nothing is taken in, so that nothing is spoilt
+    /// Keep this much of the volume of a fjall: store free, in MiB: below it nothing is taken in, so that nothing is spoilt
     #[arg(long, env = "HEADCOUNT_RESERVE_MIB", value_name = "MIB", default_value_t = 64)]
     pub reserve_mib: u64,
+    #[command(flatten)]
+    pub login: Login,
 }
 
 /// What counts as a plausible time.
@@ -255,17 +262,21 @@ pub(crate) struct Count {
     /// The server to ask
     #[arg(long, env = "HEADCOUNT_SERVER", value_name = "URL", default_value = "http://127.0.0.1:8080")]
     pub server: String,
-    /// Read this store instead; no server may have it open
+    /// Read this store instead; no server may have a fjall: store open
     #[arg(long, value_name = "URL")]
     pub store: Option<StoreUrl>,
+    #[command(flatten)]
+    pub login: Login,
 }
 
 /// `verify`
 #[derive(Debug, clap::Args)]
 pub(crate) struct Verify {
-    /// The store; no server may have it open
+    /// The store; no server may have a fjall: store open, and nothing should be writing to a cql: one
     #[arg(long, env = "HEADCOUNT_STORE", value_name = "URL", default_value = "fjall:./data")]
     pub store: StoreUrl,
+    #[command(flatten)]
+    pub login: Login,
 }
 
 /// `status`
@@ -276,24 +287,21 @@ pub(crate) struct Status {
     pub server: String,
 }
 
-/// Which store.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum StoreUrl {
-    /// `memory:`
-    Memory,
-    /// `fjall:FOLDER`
-    Fjall(PathBuf),
-}
-
-impl std::str::FromStr for StoreUrl {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text.split_once(':') {
-            Some(("memory", "")) => Ok(Self::Memory),
-            Some(("fjall", folder)) if !folder.is_empty() => Ok(Self::Fjall(folder.into())),
-            _ => Err("a store is fjall:FOLDER or memory:".to_owned()),
-        }
-    }
+/// `migrate`
+#[cfg(feature = "cql")]
+#[derive(Debug, clap::Args)]
+pub(crate) struct Migrate {
+    /// The store: cql://HOST,HOST/KEYSPACE
+    #[arg(long, env = "HEADCOUNT_STORE", value_name = "URL")]
+    pub store: StoreUrl,
+    /// How many copies of everything a new keyspace keeps: a number, or DATACENTER:NUMBER,...; 3 where left out
+    #[arg(long, value_name = "COPIES")]
+    pub replication: Option<store_cql::Replication>,
+    /// Into how many slots a new keyspace divides the DPUs, for good; 4096 where left out
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub slots: Option<u32>,
+    #[command(flatten)]
+    pub login: Login,
 }
 
 /// Where reports go.
@@ -362,10 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn stores_and_targets_are_named_by_urls() {
-        assert_eq!("fjall:./data".parse(), Ok(StoreUrl::Fjall("./data".into())));
-        assert_eq!("memory:".parse(), Ok(StoreUrl::Memory));
-        assert!("cassandra".parse::<StoreUrl>().is_err() && "fjall:".parse::<StoreUrl>().is_err());
+    fn targets_are_named_by_urls() {
         assert_eq!("http://a:1/".parse(), Ok(Target::Http("http://a:1".into())));
         assert_eq!("kafka://a:1,b:2".parse(), Ok(Target::Kafka("a:1,b:2".into())));
         assert!("ftp://a".parse::<Target>().is_err());

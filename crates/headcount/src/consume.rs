@@ -32,7 +32,7 @@ pub(crate) struct Consuming {
 pub(crate) async fn ingest(args: Ingest) -> Result<ExitCode> {
     let stop = told_to_stop()?;
     let listener = listen(args.metrics_listen, "--metrics-listen").await?;
-    let store = opened::to_serve(&args.keep)?;
+    let store = opened::to_serve(&args.keep).await?;
     let registry = Registry::new();
     let consuming = start(store, &args.kafka, &args.topic, args.times, &registry).await?;
     let router: Router = api::metrics_app(registry);

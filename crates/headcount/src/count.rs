@@ -16,7 +16,8 @@ pub(crate) async fn count(args: Count) -> Result<ExitCode> {
     let line = match &args.store {
         None => asked(&args).await?,
         Some(url) => {
-            let store = opened::to_read(url, "ask the server instead: leave --store out, or name the server with --server")?;
+            let store =
+                opened::to_read(url, &args.login, "ask the server instead: leave --store out, or name the server with --server").await?;
             let count = Query::new(store, clock::system(), query::Settings::default()).count(&args.space, args.at).await?;
             let since = count.baseline.at.map(|at| at.to_string());
             let kind = match count.baseline.kind {

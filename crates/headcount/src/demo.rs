@@ -13,7 +13,7 @@ use query::Query;
 use tokio::time::MissedTickBehavior;
 use wire::Report;
 
-use crate::args::{Demo, Keep, StoreUrl, Times, Topic};
+use crate::args::{Demo, Keep, Times, Topic};
 use crate::ask::Server;
 use crate::campus::{self, Live, Plan};
 use crate::consume;
@@ -21,6 +21,7 @@ use crate::feeding::Feeding;
 use crate::mock::Mock;
 use crate::run::told_to_stop;
 use crate::server::{Answering, listen};
+use crate::store_url::{Login, StoreUrl};
 use crate::{calit2, clock, opened, serve, topology};
 
 const PARTITIONS: i32 = 4;
@@ -40,7 +41,7 @@ pub(crate) async fn demo(args: Demo) -> Result<ExitCode> {
     let listener = listen(args.listen, "--listen").await?;
     let temporary = tempfile::Builder::new().prefix("headcount-demo-").tempdir()?;
     let folder = args.keep.clone().unwrap_or_else(|| temporary.path().join("store"));
-    let store = opened::to_serve(&Keep { store: StoreUrl::Fjall(folder.clone()), reserve_mib: 64 })?;
+    let store = opened::to_serve(&Keep { store: StoreUrl::Fjall(folder.clone()), reserve_mib: 64, login: Login::default() }).await?;
     let topic = Topic { topic: "headcount.crossings".to_owned(), group: "headcount".to_owned(), kafka_setting: Vec::new() };
     let mock = Mock::start(&topic.topic, PARTITIONS)?;
     let registry = Registry::new();

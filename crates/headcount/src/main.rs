@@ -10,6 +10,8 @@ mod consume;
 mod count;
 mod demo;
 mod feeding;
+#[cfg(feature = "cql")]
+mod migrate;
 mod mock;
 mod opened;
 mod outlet;
@@ -19,6 +21,7 @@ mod serve;
 mod server;
 mod simulate;
 mod status;
+mod store_url;
 mod topology;
 mod verify;
 

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use store::{FjallStore, MemoryStore, OpenError, Options, Store};
 
-use crate::args::{Keep, StoreUrl};
+use crate::args::Keep;
+use crate::store_url::{Login, StoreUrl};
 
 /// Opens the store to serve from; creates it where there is none.
-pub(crate) fn to_serve(keep: &Keep) -> Result<Arc<dyn Store>> {
+pub(crate) async fn to_serve(keep: &Keep) -> Result<Arc<dyn Store>> {
     match &keep.store {
         StoreUrl::Memory => Ok(Arc::new(MemoryStore::new())),
         StoreUrl::Fjall(folder) => {
@@ -17,15 +18,28 @@ pub(crate) fn to_serve(keep: &Keep) -> Result<Arc<dyn Store>> {
             let advice = "give each server a store of its own: --store fjall:FOLDER";
             Ok(Arc::new(advised(FjallStore::open_with(folder, &options), folder, advice)?))
         }
+        #[cfg(feature = "cql")]
+        StoreUrl::Cql(url) => connected(url, &keep.login).await,
     }
 }
 
 /// Opens an existing store for a command that reads it by itself.
-pub(crate) fn to_read(url: &StoreUrl, advice_when_locked: &str) -> Result<Arc<dyn Store>> {
+pub(crate) async fn to_read(
+    url: &StoreUrl,
+    #[cfg_attr(not(feature = "cql"), expect(unused_variables, reason = "only a cql: store is logged in to"))] login: &Login,
+    advice_when_locked: &str,
+) -> Result<Arc<dyn Store>> {
     match url {
         StoreUrl::Memory => anyhow::bail!("memory: is empty: name a store as fjall:FOLDER"),
         StoreUrl::Fjall(folder) => Ok(Arc::new(advised(FjallStore::open_existing(folder), folder, advice_when_locked)?)),
+        #[cfg(feature = "cql")]
+        StoreUrl::Cql(url) => connected(url, login).await,
     }
+}
+
+#[cfg(feature = "cql")]
+async fn connected(url: &store_cql::CqlUrl, login: &Login) -> Result<Arc<dyn Store>> {
+    Ok(Arc::new(store_cql::CqlStore::connect(&login.options(url)).await?))
 }
 
 fn advised(opened: Result<FjallStore, OpenError>, folder: &Path, advice_when_locked: &str) -> Result<FjallStore> {

@@ -10,10 +10,11 @@ use prometheus::Registry;
 use query::Query;
 use store::Store;
 
-use crate::args::{Keep, Serve, StoreUrl, Times};
+use crate::args::{Keep, Serve, Times};
 use crate::feeding::Feeding;
 use crate::run::told_to_stop;
 use crate::server::{Answering, listen};
+use crate::store_url::StoreUrl;
 use crate::{clock, opened};
 
 /// How long a request may take: longer than the way in waits for the store.
@@ -21,11 +22,16 @@ const REQUEST_TIMEOUT_MS: u64 = 30_000;
 
 /// Serves until it is told to stop, or its way in fails for good.
 pub(crate) async fn serve(args: Serve) -> Result<ExitCode> {
+    #[cfg(feature = "cql")]
+    if let (StoreUrl::Cql(_), None) = (&args.keep.store, &args.kafka) {
+        // Its commits are not atomic: one cut short is completed when the log delivers the same records again.
+        anyhow::bail!("a cql: store takes crossings from Kafka only: name the cluster with --kafka, or choose --store fjall:FOLDER");
+    }
     let stop = told_to_stop()?;
     // Ports first: a server that cannot listen touches no store.
     let listener = listen(args.listen, "--listen").await?;
     let metrics_listener = listen(args.metrics_listen, "--metrics-listen").await?;
-    let store = opened::to_serve(&args.keep)?;
+    let store = opened::to_serve(&args.keep).await?;
     let registry = Registry::new();
     let feeding = match &args.kafka {
         None => Feeding::embedded(store.clone(), args.times, args.lanes, &registry).await?,
@@ -69,6 +75,8 @@ async fn greet(answering: &Answering, metrics: &Answering, keep: &Keep, query: &
     match &keep.store {
         StoreUrl::Memory => println!("store: in memory, gone when this ends"),
         StoreUrl::Fjall(folder) => println!("store: {}", folder.display()),
+        #[cfg(feature = "cql")]
+        StoreUrl::Cql(url) => println!("store: {url}"),
     }
     let snapshot = query.topology().current().await?;
     let spaces = snapshot.world.spaces().count();

@@ -9,7 +9,7 @@ use crate::opened;
 
 /// Prints what differs; exit status 1 if anything does.
 pub(crate) async fn verify(args: Verify) -> Result<ExitCode> {
-    let store = opened::to_read(&args.store, "verify needs it for itself: stop the server, then try again")?;
+    let store = opened::to_read(&args.store, &args.login, "verify needs it for itself: stop the server, then try again").await?;
     let verified = query::verify(&*store, |difference| println!("{difference}")).await?;
     println!("{} DPUs, {} crossings: {} differences", verified.dpus, verified.crossings, verified.differences);
     Ok(if verified.differences == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -37,7 +37,6 @@ use crate::embedded::ledger::FjallLedger;
 use crate::embedded::space::Space;
 use crate::key::{StoreKey, Table, decode_dpu, decode_revision, decode_source};
 use crate::open::Folder;
-use crate::settings;
 use crate::view::{self, View};
 use crate::{AppendError, Commit, Edits, Ledgers, OpenError, Quarantined, Settings, Source, Store, StoreError, value};
 
@@ -224,7 +223,7 @@ impl Inner {
 
     fn settings(&self) -> Result<Settings, StoreError> {
         let stored = self.tables.settings.get(StoreKey::Settings.encode()).map_err(store_error)?;
-        stored.map_or_else(|| Ok(Settings::default()), |bytes| settings::decode(&bytes))
+        stored.map_or_else(|| Ok(Settings::default()), |bytes| Settings::decode(&bytes))
     }
 }
 

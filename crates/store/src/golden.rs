@@ -8,7 +8,7 @@ use occupancy::time::{Day, UnixMs};
 
 use crate::key::StoreKey;
 use crate::value::Record;
-use crate::{FORMAT, Quarantined, Reason, Settings, Source, segment, settings, value};
+use crate::{FORMAT, Quarantined, Reason, Settings, Source, segment, value};
 
 const FORMAT_2: &str = include_str!("../tests/golden/format-2.txt");
 
@@ -66,7 +66,7 @@ fn samples() -> Vec<(&'static str, Vec<u8>)> {
     for one in [&quarantined, &unknown] {
         assert_eq!(value::read_quarantined(source.clone(), &value::quarantined(one)).as_ref(), Ok(one));
     }
-    assert_eq!(settings::decode(&settings::encode(&stored).unwrap()), Ok(stored.clone()));
+    assert_eq!(Settings::decode(&stored.encode().unwrap()), Ok(stored.clone()));
 
     let dpu = "283".parse().unwrap();
     vec![
@@ -85,7 +85,7 @@ fn samples() -> Vec<(&'static str, Vec<u8>)> {
         ("value record loose", value::record(&records[2])),
         ("value quarantine", value::quarantined(&quarantined)),
         ("value quarantine unknown", value::quarantined(&unknown)),
-        ("value settings", settings::encode(&stored).unwrap()),
+        ("value settings", stored.encode().unwrap()),
     ]
 }
 

@@ -33,20 +33,30 @@ struct Versioned {
     version: u32,
 }
 
-/// The stored form: JSON with a version.
-pub(crate) fn encode(settings: &Settings) -> Result<Vec<u8>, StoreError> {
-    let Settings { cluster_id, partitions, epoch, first_start_done } = settings.clone();
-    let stored = Stored { version: VERSION, cluster_id, partitions, epoch, first_start_done };
-    serde_json::to_vec(&stored).map_err(|error| StoreError::Corrupt(format!("settings cannot be written: {error}")))
-}
-
-/// Reads the stored form.
-pub(crate) fn decode(bytes: &[u8]) -> Result<Settings, StoreError> {
-    let unreadable = |error: serde_json::Error| StoreError::Corrupt(format!("the settings cannot be read: {error}"));
-    let Versioned { version } = serde_json::from_slice(bytes).map_err(unreadable)?;
-    if version != VERSION {
-        return Err(StoreError::Corrupt(format!("the settings have version {version}, this program knows {VERSION}: use the newer one")));
+impl Settings {
+    /// The stored form: JSON with a version.
+    ///
+    /// # Errors
+    /// They cannot be written as JSON.
+    pub fn encode(&self) -> Result<Vec<u8>, StoreError> {
+        let Self { cluster_id, partitions, epoch, first_start_done } = self.clone();
+        let stored = Stored { version: VERSION, cluster_id, partitions, epoch, first_start_done };
+        serde_json::to_vec(&stored).map_err(|error| StoreError::Corrupt(format!("settings cannot be written: {error}")))
     }
-    let Stored { version: _, cluster_id, partitions, epoch, first_start_done } = serde_json::from_slice(bytes).map_err(unreadable)?;
-    Ok(Settings { cluster_id, partitions, epoch, first_start_done })
+
+    /// Reads the stored form.
+    ///
+    /// # Errors
+    /// It is no such form, or of another version.
+    pub fn decode(bytes: &[u8]) -> Result<Self, StoreError> {
+        let unreadable = |error: serde_json::Error| StoreError::Corrupt(format!("the settings cannot be read: {error}"));
+        let Versioned { version } = serde_json::from_slice(bytes).map_err(unreadable)?;
+        if version != VERSION {
+            return Err(StoreError::Corrupt(format!(
+                "the settings have version {version}, this program knows {VERSION}: use the newer one"
+            )));
+        }
+        let Stored { version: _, cluster_id, partitions, epoch, first_start_done } = serde_json::from_slice(bytes).map_err(unreadable)?;
+        Ok(Self { cluster_id, partitions, epoch, first_start_done })
+    }
 }

@@ -4,6 +4,8 @@
 mod calit2;
 #[cfg(test)]
 mod commands;
+#[cfg(all(test, feature = "cql"))]
+mod cql;
 #[cfg(test)]
 mod demo;
 #[cfg(test)]

@@ -39,8 +39,12 @@ impl Served {
 
     /// Starts `serve`; with what it said up to the first line that contains `last`.
     pub(crate) fn saying(folder: &Path, more: &[&str], last: &str) -> (Self, Vec<String>) {
-        let store = format!("fjall:{}", folder.display());
-        let words = ["serve", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0", "--store", &store];
+        Self::of(&format!("fjall:{}", folder.display()), more, last)
+    }
+
+    /// The same over the store of a URL.
+    pub(crate) fn of(store: &str, more: &[&str], last: &str) -> (Self, Vec<String>) {
+        let words = ["serve", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0", "--store", store];
         let mut child = headcount(&words).args(more).stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
         let mut served = Self { child: Some(child), url: String::new() };

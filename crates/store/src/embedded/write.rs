@@ -13,7 +13,7 @@ use crate::embedded::lay::{self, Laid};
 use crate::embedded::space::Space;
 use crate::key::StoreKey;
 use crate::value::Record;
-use crate::{AppendError, Commit, LedgerWrite, Quarantined, Settings, StoreError, segment, settings, value};
+use crate::{AppendError, Commit, LedgerWrite, Quarantined, Settings, StoreError, segment, value};
 
 impl Inner {
     pub(super) fn commit(&self, commit: &Commit) -> Result<(), StoreError> {
@@ -45,7 +45,7 @@ impl Inner {
             return Ok(false);
         }
         let mut batch = self.batch();
-        self.put(&mut batch, &StoreKey::Settings, settings::encode(new)?);
+        self.put(&mut batch, &StoreKey::Settings, new.encode()?);
         write(writing, batch).map(|()| true)
     }
 

@@ -1,0 +1,82 @@
+//! A JVM that dies with this process.
+
+use std::ffi::OsString;
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::error::EngineError;
+
+/// Says the JVM's pid, then ends with the JVM. Meanwhile a second shell waits for the end of standard input, which
+/// this process holds open: then it kills the JVM.
+const WATCHER: &str = r#"
+exec 3<&0
+"$@" </dev/null >&2 3<&- &
+jvm=$!
+{ read -r _ <&3; kill -9 $jvm; } &
+watch=$!
+echo $jvm
+wait $jvm
+status=$?
+kill $watch
+exit $status
+"#;
+
+/// A running JVM; killed when dropped.
+#[derive(Debug)]
+pub(crate) struct Jvm {
+    watcher: Child,
+    pid: Pid,
+}
+
+impl Jvm {
+    /// Starts a command line; what it says goes to the end of the log.
+    pub(crate) fn start(command: &[OsString], log: &Path) -> Result<Self, EngineError> {
+        let to = std::fs::File::options().create(true).append(true).open(log).map_err(EngineError::doing("opening", log))?;
+        let mut watcher = Command::new("sh");
+        // Ctrl-C in a terminal goes to a whole process group: the watcher must outlive it.
+        watcher.args(["-c", WATCHER, "sh"]).args(command).process_group(0);
+        watcher.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(to);
+        let mut watcher = watcher.spawn().map_err(EngineError::doing("starting", Path::new("sh")))?;
+        let mut line = String::new();
+        if let Some(said) = watcher.stdout.take() {
+            BufReader::new(said).read_line(&mut line).map_err(EngineError::doing("reading from", Path::new("sh")))?;
+        }
+        match line.trim().parse().ok().and_then(Pid::from_raw) {
+            Some(pid) => Ok(Self { watcher, pid }),
+            None => {
+                drop(watcher.stdin.take());
+                let status = watcher.wait().map_err(EngineError::doing("waiting for", Path::new("sh")))?;
+                Err(EngineError::Failed { what: "the watcher of a JVM".to_owned(), status, tail: line })
+            }
+        }
+    }
+
+    pub(crate) fn pid(&self) -> Pid {
+        self.pid
+    }
+
+    /// How it ended, if it did.
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        self.watcher.try_wait().ok().flatten()
+    }
+
+    /// Sends a signal, unless it has ended.
+    pub(crate) fn signal(&mut self, signal: Signal) {
+        if self.ended().is_none() {
+            // It may end in this very moment, which is no failure.
+            let _ = kill_process(self.pid, signal);
+        }
+    }
+}
+
+impl Drop for Jvm {
+    fn drop(&mut self) {
+        self.signal(Signal::KILL);
+        drop(self.watcher.stdin.take());
+        let _ = self.watcher.wait();
+    }
+}

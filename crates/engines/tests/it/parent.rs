@@ -1,0 +1,51 @@
+//! The engines go away with the process that started them, however it ends.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::frames::there;
+
+/// `engines up`, with the JVM's pid and the data folder it told.
+fn up(words: &[&str]) -> (Child, Pid, String) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_engines")).arg("up").args(words).stdout(Stdio::piped()).spawn().unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let said: Vec<String> = lines.take_while(|line| !line.contains("Running until")).collect();
+    let word = |line: &str| said.iter().find(|said| said.contains(line)).unwrap().split(' ').next_back().unwrap().to_owned();
+    let pid = Pid::from_raw(word("answers on").parse().unwrap()).unwrap();
+    (child, pid, word("keeps data"))
+}
+
+/// Whether the process does anything: neither gone nor waiting only to be buried.
+fn lives(pid: Pid) -> bool {
+    let state = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_pid())).unwrap_or_default();
+    state.rsplit(") ").next().is_some_and(|state| !state.is_empty() && !state.starts_with('Z'))
+}
+
+#[test]
+fn an_engine_dies_with_its_parent() {
+    if there(engines::prepare()).is_none() {
+        return;
+    }
+    for signal in [Signal::KILL, Signal::TERM] {
+        let (mut parent, jvm, data) = up(&["--nodes", "0"]);
+        assert!(lives(jvm) && Path::new(&data).exists());
+        kill_process(Pid::from_child(&parent), signal).unwrap();
+        parent.wait().unwrap();
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while lives(jvm) || Path::new(&data).exists() {
+            assert!(Instant::now() < deadline, "{jvm:?} or {data} outlived its parent by far");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+#[test]
+fn words_that_make_no_sense_are_answered_with_the_usage() {
+    let output = Command::new(env!("CARGO_BIN_EXE_engines")).args(["up", "--brokers", "many"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).starts_with("usage: engines up"));
+}

@@ -1,0 +1,173 @@
+//! A connection to a cluster: how requests are sent, and how many at once.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::stream::{self, Stream, StreamExt, TryStreamExt};
+use scylla::client::execution_profile::ExecutionProfile;
+use scylla::client::session::Session;
+use scylla::client::session_builder::SessionBuilder;
+use scylla::deserialize::row::DeserializeRow;
+use scylla::policies::load_balancing::DefaultPolicy;
+use scylla::policies::retry::{DefaultRetryPolicy, FallthroughRetryPolicy};
+use scylla::response::query_result::QueryResult;
+use scylla::serialize::row::SerializeRow;
+use scylla::statement::batch::{Batch, BatchStatement, BatchType};
+use scylla::statement::prepared::PreparedStatement;
+use scylla::statement::{Consistency, SerialConsistency};
+use store::StoreError;
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use crate::CqlOptions;
+use crate::error::{Meaning, OpenError};
+
+/// How many requests are on their way at once: more only queue up in the cluster.
+pub(crate) const AT_ONCE: usize = 256;
+/// How many rows a page of a long answer has.
+const PAGE_ROWS: i32 = 2000;
+
+/// A row read into owned values.
+pub(crate) trait Readable: for<'frame, 'metadata> DeserializeRow<'frame, 'metadata> + Send + 'static {}
+
+impl<T: for<'frame, 'metadata> DeserializeRow<'frame, 'metadata> + Send + 'static> Readable for T {}
+
+/// A connection that sends prepared statements, a bounded number at once, and each of them once.
+#[derive(Debug)]
+pub(crate) struct Db {
+    session: Session,
+    in_flight: Semaphore,
+}
+
+/// Runs futures, at most so many at once, and gives their outcomes in order.
+///
+/// They come as a vector, as a closure that borrows its argument could not be kept in a future that moves between threads.
+pub(crate) async fn all_of<T>(futures: Vec<impl Future<Output = Result<T, StoreError>>>, at_once: usize) -> Result<Vec<T>, StoreError> {
+    stream::iter(futures).buffered(at_once).try_collect().await
+}
+
+/// Connects to the cluster, not yet to the keyspace.
+pub(crate) async fn connect(options: &CqlOptions) -> Result<Session, OpenError> {
+    let mut policy = DefaultPolicy::builder().token_aware(true);
+    if let Some(datacenter) = &options.datacenter {
+        policy = policy.prefer_datacenter(datacenter.clone());
+    }
+    let profile = ExecutionProfile::builder()
+        .consistency(Consistency::LocalQuorum)
+        .serial_consistency(Some(SerialConsistency::Serial))
+        .request_timeout(Some(Duration::from_millis(options.timeout_ms)))
+        // Whoever owns what is written tries again, with the same values and stamp.
+        .retry_policy(Arc::new(FallthroughRetryPolicy::new()))
+        .load_balancing_policy(policy.build())
+        .build();
+    let mut builder = SessionBuilder::new()
+        .known_nodes(&options.url.nodes)
+        .connection_timeout(Duration::from_millis(options.timeout_ms))
+        .default_execution_profile_handle(profile.into_handle());
+    if let Some((user, password)) = &options.login {
+        builder = builder.user(user, password);
+    }
+    let unreachable = |error| OpenError::Unreachable { url: options.url.to_string(), why: format!("{error}") };
+    let session = builder.build().await.map_err(unreachable)?;
+    check_datacenter(&session, options)?;
+    Ok(session)
+}
+
+/// LOCAL_QUORUM means the datacenter of whichever node is asked, so with several somebody has to say which.
+fn check_datacenter(session: &Session, options: &CqlOptions) -> Result<(), OpenError> {
+    let cluster = session.get_cluster_state();
+    let there: BTreeSet<&String> = cluster.get_nodes_info().iter().filter_map(|node| node.datacenter.as_ref()).collect();
+    let there: Vec<String> = there.into_iter().cloned().collect();
+    match &options.datacenter {
+        Some(asked) if !there.contains(asked) => Err(OpenError::NoDatacenter { asked: asked.clone(), there }),
+        None if there.len() > 1 => Err(OpenError::Datacenters(there)),
+        _ => Ok(()),
+    }
+}
+
+impl Db {
+    /// Sends through a session.
+    pub(crate) fn new(session: Session) -> Self {
+        Self { session, in_flight: Semaphore::new(AT_ONCE) }
+    }
+
+    /// Prepares a statement that writes.
+    pub(crate) async fn prepare(&self, text: &str) -> Result<PreparedStatement, StoreError> {
+        self.session.prepare(text).await.map_err(|error| StoreError::Unavailable(format!("{text} cannot be prepared: {error}")))
+    }
+
+    /// Prepares a statement that reads: another node may be asked where one fails.
+    pub(crate) async fn prepare_read(&self, text: &str) -> Result<PreparedStatement, StoreError> {
+        let mut statement = self.prepare(text).await?;
+        statement.set_is_idempotent(true);
+        statement.set_retry_policy(Some(Arc::new(DefaultRetryPolicy::new())));
+        statement.set_page_size(PAGE_ROWS);
+        Ok(statement)
+    }
+
+    /// A turn; never refused, as the semaphore is never closed.
+    async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        self.in_flight.acquire().await.ok()
+    }
+
+    async fn execute(&self, statement: &PreparedStatement, values: impl SerializeRow) -> Result<QueryResult, StoreError> {
+        let _turn = self.turn().await;
+        self.session.execute_unpaged(statement, values).await.map_err(Meaning::meaning)
+    }
+
+    /// The first row of an answer of few.
+    pub(crate) async fn first<R: Readable>(
+        &self,
+        statement: &PreparedStatement,
+        values: impl SerializeRow,
+    ) -> Result<Option<R>, StoreError> {
+        let answer = self.execute(statement, values).await?;
+        let rows = answer.into_rows_result().map_err(Meaning::meaning)?;
+        rows.maybe_first_row().map_err(Meaning::meaning)
+    }
+
+    /// The rows of an answer, page by page.
+    pub(crate) async fn rows<R: Readable>(
+        &self,
+        statement: &PreparedStatement,
+        values: impl SerializeRow,
+    ) -> Result<impl Stream<Item = Result<R, StoreError>> + Send + 'static, StoreError> {
+        let _turn = self.turn().await;
+        let pages = self.session.execute_iter(statement.clone(), values).await.map_err(Meaning::meaning)?;
+        Ok(pages.rows_stream::<R>().map_err(Meaning::meaning)?.map_err(Meaning::meaning))
+    }
+
+    /// All rows of an answer.
+    pub(crate) async fn all<R: Readable>(&self, statement: &PreparedStatement, values: impl SerializeRow) -> Result<Vec<R>, StoreError> {
+        self.rows(statement, values).await?.try_collect().await
+    }
+
+    /// Writes one row.
+    pub(crate) async fn write(&self, statement: &PreparedStatement, values: impl SerializeRow) -> Result<(), StoreError> {
+        self.execute(statement, values).await.map(drop)
+    }
+
+    /// Writes rows of one partition: one atomic mutation.
+    pub(crate) async fn write_all<V: SerializeRow>(&self, statement: &PreparedStatement, rows: &[V]) -> Result<(), StoreError> {
+        if let [row] = rows {
+            return self.write(statement, row).await;
+        }
+        let statements = rows.iter().map(|_| BatchStatement::PreparedStatement(statement.clone())).collect();
+        let batch = Batch::new_with_statements(BatchType::Unlogged, statements);
+        let _turn = self.turn().await;
+        self.session.batch(&batch, rows).await.map(drop).map_err(Meaning::meaning)
+    }
+
+    /// Runs a conditional statement; whether its condition held.
+    pub(crate) async fn applied(&self, statement: &PreparedStatement, values: impl SerializeRow) -> Result<bool, StoreError> {
+        applied(self.execute(statement, values).await?)
+    }
+}
+
+/// The first column of the answer to a conditional statement; the others differ between databases.
+pub(crate) fn applied(answer: QueryResult) -> Result<bool, StoreError> {
+    let rows = answer.into_rows_result().map_err(Meaning::meaning)?;
+    let row: scylla::value::Row = rows.first_row().map_err(Meaning::meaning)?;
+    let first = row.columns.first().and_then(Option::as_ref).and_then(scylla::value::CqlValue::as_boolean);
+    first.ok_or_else(|| StoreError::Corrupt("a conditional statement was not answered with whether it applied".to_owned()))
+}
