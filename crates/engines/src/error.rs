@@ -68,6 +68,12 @@ pub enum EngineError {
         /// The end of its log.
         tail: String,
     },
+    /// A script that is not known here.
+    #[error("there is no script {script:?} here")]
+    NoScript {
+        /// Its name.
+        script: String,
+    },
     /// It does not run, so it cannot be told anything.
     #[error("{node} does not run")]
     NotRunning {

@@ -28,11 +28,20 @@ impl Default for KafkaOptions {
     }
 }
 
+/// Kafka's scripts, and the classes they start.
+const SCRIPTS: [(&str, &str); 3] = [
+    ("kafka-configs.sh", "kafka.admin.ConfigCommand"),
+    ("kafka-consumer-groups.sh", "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand"),
+    ("kafka-topics.sh", "org.apache.kafka.tools.TopicCommand"),
+];
+
 /// A running cluster of Kafka; gone when dropped.
 #[derive(Debug)]
 pub struct Kafka {
     // Dropped in this order: the brokers, then their data, then their ports.
     brokers: Vec<Node>,
+    /// The command line up to the class.
+    java: Vec<OsString>,
     data: Folder,
     _ports: Vec<Port>,
 }
@@ -63,12 +72,14 @@ impl Kafka {
             let file = folder.join("server.properties");
             let text = properties(node_id, &pairs, &folder, options);
             std::fs::write(&file, text).map_err(EngineError::doing("writing", &file))?;
-            format(&java, &cluster_id, &file)?;
+            let what = format!("formatting the data folder of {}", file.display());
+            let file_name = file.display().to_string();
+            run(&java, &["kafka.tools.StorageTool", "format", "-t", &cluster_id, "-c", &file_name], what)?;
             let command = java.iter().cloned().chain(["kafka.Kafka".into(), file.into_os_string()]).collect();
             let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
             brokers.push(Node::new(format!("Kafka's broker {node_id}"), address, command, folder.join("log"), "Kafka Server started"));
         }
-        let kafka = Self { brokers, data, _ports: ports };
+        let kafka = Self { brokers, java, data, _ports: ports };
         kafka.brokers.iter().try_for_each(Node::launch)?;
         kafka.brokers.iter().try_for_each(Node::await_ready)?;
         Ok(kafka)
@@ -93,6 +104,23 @@ impl Kafka {
     #[must_use]
     pub fn brokers(&self) -> &[Node] {
         &self.brokers
+    }
+
+    /// Runs a line with one of the scripts Kafka comes with, such as `kafka-topics.sh --bootstrap-server ... --list`, and
+    /// returns what it said. Words are divided by spaces.
+    ///
+    /// # Errors
+    /// There is no such script here, or it failed.
+    pub fn script(&self, line: &str) -> Result<String, EngineError> {
+        let mut words: Vec<&str> = line.split_whitespace().collect();
+        let script = words.first().copied().unwrap_or_default();
+        let Some((_, class)) = SCRIPTS.iter().find(|(name, _)| *name == script) else {
+            return Err(EngineError::NoScript { script: script.to_owned() });
+        };
+        if let Some(first) = words.first_mut() {
+            *first = class;
+        }
+        run(&self.java, &words, line.to_owned())
     }
 
     /// The folder with its data and logs.
@@ -133,15 +161,15 @@ fn properties(node_id: usize, ports: &[(u16, u16)], folder: &Path, options: &Kaf
     lines.iter().map(|(name, value)| format!("{name}={value}\n")).collect()
 }
 
-/// Prepares a broker's data folder.
-fn format(java: &[OsString], cluster_id: &str, file: &Path) -> Result<(), EngineError> {
-    let Some((program, arguments)) = java.split_first() else { return Ok(()) };
-    let mut command = Command::new(program);
-    command.args(arguments).args(["kafka.tools.StorageTool", "format", "-t", cluster_id, "-c"]).arg(file);
-    let output = command.output().map_err(EngineError::doing("starting", Path::new(program)))?;
+/// Runs a class to its end: what it said.
+fn run(java: &[OsString], words: &[&str], what: String) -> Result<String, EngineError> {
+    let Some((program, arguments)) = java.split_first() else { return Ok(String::new()) };
+    // Too short a life for the optimising compiler to pay.
+    let output = Command::new(program).arg("-XX:TieredStopAtLevel=1").args(arguments).args(words).output();
+    let output = output.map_err(EngineError::doing("starting", Path::new(program)))?;
+    let said = [output.stdout, output.stderr].concat();
     if output.status.success() {
-        return Ok(());
+        return Ok(String::from_utf8_lossy(&said).into_owned());
     }
-    let what = format!("formatting the data folder of {}", file.display());
-    Err(EngineError::Failed { what, status: output.status, tail: tail(&[output.stdout, output.stderr].concat()) })
+    Err(EngineError::Failed { what, status: output.status, tail: tail(&said) })
 }

@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use occupancy::id::SpaceId;
 use occupancy::time::UnixMs;
 
+use crate::log::Log;
 use crate::store_url::{Login, StoreUrl};
 
 /// How many people are in this space, at any instant, and how do we know?
@@ -50,6 +51,9 @@ pub(crate) enum Task {
     Verify(Verify),
     /// Say how a running server is doing
     Status(Status),
+    /// Say something about the log the store is fed from
+    #[command(subcommand)]
+    Log(Log),
     /// Bring a cql: store to the schema of this program; creates the keyspace where there is none
     #[cfg(feature = "cql")]
     Migrate(Migrate),
@@ -88,6 +92,12 @@ pub(crate) struct Topic {
     /// The topic of crossings
     #[arg(long, env = "HEADCOUNT_TOPIC", default_value = "headcount.crossings")]
     pub topic: String,
+    /// How many partitions the topics have; topics that are not there are created, with 16 unless said here
+    #[arg(long, env = "HEADCOUNT_PARTITIONS", value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub partitions: Option<u32>,
+    /// How many replicas a topic is created with: 3 unless said here, or as many as there are brokers
+    #[arg(long, env = "HEADCOUNT_REPLICAS", value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=100))]
+    pub replicas: Option<u16>,
     /// The consumer group
     #[arg(long, env = "HEADCOUNT_GROUP", default_value = "headcount")]
     pub group: String,

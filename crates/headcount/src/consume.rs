@@ -7,7 +7,9 @@ use anyhow::{Result, bail};
 use api::Feed;
 use axum::Router;
 use ingest::{Drained, Intake};
-use ingest_kafka::{Consumer, ConsumerConfig, KafkaConfig, KafkaIntake, KafkaIntakeConfig, Metrics, Producer, Running, TopicPolicy};
+use ingest_kafka::{
+    Consumer, ConsumerConfig, KafkaConfig, KafkaIntake, KafkaIntakeConfig, Metrics, Producer, Running, TopicPolicy, Wanted, prepare_topics,
+};
 use prometheus::Registry;
 use store::Store;
 use wire::Report;
@@ -53,7 +55,18 @@ fn kafka(brokers: &str, topic: &Topic) -> KafkaConfig {
     KafkaConfig { properties: topic.kafka_setting.iter().cloned().collect(), ..KafkaConfig::new(brokers, &topic.topic) }
 }
 
-/// A producer for `simulate` and `replay`.
+/// A producer for `simulate` and `replay`, which may come before any consumer.
+pub(crate) async fn first_producer(brokers: &str, topic: &Topic) -> Result<Producer> {
+    prepare_topics(&kafka(brokers, topic), wanted(topic)).await?;
+    producer(brokers, topic)
+}
+
+/// What is asked of topics.
+fn wanted(topic: &Topic) -> Wanted {
+    Wanted { partitions: topic.partitions, replicas: topic.replicas }
+}
+
+/// A producer into topics that are there.
 pub(crate) fn producer(brokers: &str, topic: &Topic) -> Result<Producer> {
     Ok(Producer::new(&kafka(brokers, topic), DELIVERY_TIMEOUT_MS)?)
 }
@@ -72,7 +85,7 @@ pub(crate) async fn produce(producer: &Producer, reports: &[Report]) -> Result<(
 
 /// Joins the consumer group.
 pub(crate) async fn start(store: Arc<dyn Store>, brokers: &str, topic: &Topic, times: Times, registry: &Registry) -> Result<Consuming> {
-    start_with(TopicPolicy::Checked, store, brokers, topic, times, registry).await
+    start_with(TopicPolicy::Checked(wanted(topic)), store, brokers, topic, times, registry).await
 }
 
 /// Joins the consumer group; only the demo's own cluster may be trusted unchecked.

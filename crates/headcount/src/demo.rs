@@ -42,7 +42,8 @@ pub(crate) async fn demo(args: Demo) -> Result<ExitCode> {
     let temporary = tempfile::Builder::new().prefix("headcount-demo-").tempdir()?;
     let folder = args.keep.clone().unwrap_or_else(|| temporary.path().join("store"));
     let store = opened::to_serve(&Keep { store: StoreUrl::Fjall(folder.clone()), reserve_mib: 64, login: Login::default() }).await?;
-    let topic = Topic { topic: "headcount.crossings".to_owned(), group: "headcount".to_owned(), kafka_setting: Vec::new() };
+    let (topic, group) = ("headcount.crossings".to_owned(), "headcount".to_owned());
+    let topic = Topic { topic, group, partitions: None, replicas: None, kafka_setting: Vec::new() };
     let mock = Mock::start(&topic.topic, PARTITIONS)?;
     let registry = Registry::new();
     println!("in-process Kafka at {}, store in {}", mock.brokers, folder.display());

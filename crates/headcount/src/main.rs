@@ -10,6 +10,7 @@ mod consume;
 mod count;
 mod demo;
 mod feeding;
+mod log;
 #[cfg(feature = "cql")]
 mod migrate;
 mod mock;

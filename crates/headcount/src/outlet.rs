@@ -67,7 +67,7 @@ impl Outlet {
                 succeeded(server.send(server.get("/healthz")).await?).await?;
                 Ok(Self::Http(server))
             }
-            Target::Kafka(brokers) => Ok(Self::Kafka(crate::consume::producer(brokers, &to.topic)?)),
+            Target::Kafka(brokers) => Ok(Self::Kafka(crate::consume::first_producer(brokers, &to.topic).await?)),
         }
     }
 

@@ -30,6 +30,7 @@ async fn task(task: Task) -> Result<ExitCode> {
         Task::Count(args) => crate::count::count(args).await,
         Task::Verify(args) => crate::verify::verify(args).await,
         Task::Status(args) => crate::status::status(args).await,
+        Task::Log(args) => crate::log::log(args).await,
         #[cfg(feature = "cql")]
         Task::Migrate(args) => crate::migrate::migrate(args).await,
     }

@@ -139,7 +139,8 @@ impl Poll {
         let client = config.kafka.consumer(&config.group)?;
         // A record must get home: it is tried without end.
         let producer = Producer::new(&config.kafka, 0)?;
-        let topic = Topic::find(&config, &runtime)?;
+        let known = runtime.block_on(store.settings())?;
+        let topic = Topic::find(&config, &known, &runtime)?;
         let names = Names { topic: &config.kafka.topic, group: &config.group };
         let log = Log { epoch: establish(&topic, names, &*store, &runtime)?, partitions: topic.partitions };
         drop(topic);

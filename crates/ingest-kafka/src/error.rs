@@ -6,8 +6,13 @@ use store::StoreError;
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum KafkaError {
     /// A property that is not the operator's to choose.
-    #[error("the Kafka property {0} is set by Headcount itself: remove it")]
-    Protected(String),
+    #[error("the Kafka property {name} is set by Headcount itself, as {why}: remove it")]
+    Protected {
+        /// The property.
+        name: &'static str,
+        /// What rests on it.
+        why: &'static str,
+    },
     /// The client library or the cluster failed.
     #[error("{doing}: {source}")]
     Client {
@@ -17,15 +22,17 @@ pub enum KafkaError {
         source: rdkafka::error::KafkaError,
     },
     /// No broker answered.
-    #[error("no Kafka broker answers at {bootstrap_servers}")]
+    #[error("no Kafka broker answers at {bootstrap_servers}: {reason}")]
     Unreachable {
         /// Where it was sought.
         bootstrap_servers: String,
+        /// What the client library said last.
+        reason: String,
     },
-    /// There is no such topic.
+    /// A topic that was there is gone.
     #[error(
-        "there is no topic {topic}: create it with `kafka-topics.sh --bootstrap-server {bootstrap_servers} --create --topic {topic} \
-         --partitions 12 --replication-factor 3 --config min.insync.replicas=2 --config message.timestamp.type=LogAppendTime`"
+        "there is no topic {topic} at {bootstrap_servers}, and the store has consumed it: bring it back, or, if a new log is meant, run \
+         `headcount log new-epoch`"
     )]
     NoTopic {
         /// The topic.
@@ -33,16 +40,63 @@ pub enum KafkaError {
         /// Where it was sought.
         bootstrap_servers: String,
     },
-    /// The topic does not stamp records with the broker's clock.
+    /// There is no such topic, and it cannot be created from here.
     #[error(
-        "topic {topic} has message.timestamp.type={found}, and must have LogAppendTime: run `kafka-configs.sh --bootstrap-server \
-         {bootstrap_servers} --alter --entity-type topics --entity-name {topic} --add-config message.timestamp.type=LogAppendTime`"
+        "there is no topic {topic}, and creating it failed ({reason}): create it with `kafka-topics.sh --bootstrap-server \
+         {bootstrap_servers} --create --topic {topic} --partitions {partitions} --replication-factor {replicas}{configs}`"
     )]
-    TimestampType {
+    NotCreated {
         /// The topic.
         topic: String,
+        /// Why it was not created.
+        reason: String,
+        /// Where it should be.
+        bootstrap_servers: String,
+        /// How many partitions it is to have.
+        partitions: u32,
+        /// How many replicas it is to have.
+        replicas: u16,
+        /// What else it needs, as that command takes it.
+        configs: String,
+    },
+    /// A topic is configured in a way that would cost crossings or counts.
+    #[error(
+        "topic {topic} has {name}={found} and must have {name}={wanted}, as {why}: run `kafka-configs.sh --bootstrap-server \
+         {bootstrap_servers} --alter --entity-type topics --entity-name {topic} --add-config {name}={wanted}`"
+    )]
+    TopicSetting {
+        /// The topic.
+        topic: String,
+        /// The setting.
+        name: &'static str,
         /// What it has.
         found: String,
+        /// What it must have.
+        wanted: &'static str,
+        /// What rests on it.
+        why: &'static str,
+        /// Where it is.
+        bootstrap_servers: String,
+    },
+    /// A topic has another number of partitions than the configuration asks for.
+    #[error(
+        "topic {topic} has {found} partitions, and {wanted} are asked for: ask for {found}{}",
+        if found < wanted {
+            format!(
+                ", or, before anything is consumed, run `kafka-topics.sh --bootstrap-server {bootstrap_servers} --alter --topic {topic} \
+                 --partitions {wanted}`"
+            )
+        } else {
+            String::new()
+        }
+    )]
+    UnwantedPartitions {
+        /// The topic.
+        topic: String,
+        /// How many are asked for.
+        wanted: u32,
+        /// How many there are.
+        found: u32,
         /// Where it is.
         bootstrap_servers: String,
     },

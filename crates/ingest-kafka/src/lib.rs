@@ -13,7 +13,8 @@
 //!   below the position its ledger stands at, and skipped.
 //! - A log that is not the one the store's positions mean is refused.
 //!
-//! The append time of a record is the broker's (`LogAppendTime`), and [`TopicPolicy::Checked`] insists on it.
+//! The append time of a record is the broker's (`LogAppendTime`), and [`TopicPolicy::Checked`] insists on it: topics are
+//! created with what the guarantees need, and refused without it.
 
 mod config;
 mod consumer;
@@ -23,13 +24,15 @@ mod metrics;
 mod offsets;
 mod producer;
 mod rebalance;
+mod setup;
 mod topic;
 mod watermark;
 mod work;
 
-pub use config::{ConsumerConfig, KafkaConfig, TopicPolicy};
+pub use config::{ConsumerConfig, KafkaConfig, TopicPolicy, Wanted};
 pub use consumer::{Consumer, Running};
 pub use error::KafkaError;
 pub use intake::{KafkaIntake, KafkaIntakeConfig};
 pub use metrics::Metrics;
 pub use producer::{Delivery, Producer};
+pub use setup::prepare_topics;

@@ -7,7 +7,7 @@ use store::{Settings, Store};
 use tokio::runtime::Handle;
 
 use crate::error::KafkaError;
-use crate::topic::Topic;
+use crate::topic::{Topic, known_cluster};
 
 /// How often a first start is tried, when several consumers make it at once.
 const ATTEMPTS: u32 = 20;
@@ -54,9 +54,7 @@ pub(crate) struct Names<'a> {
 
 /// The settings as they should be, where what the store knows does not contradict them.
 fn agreed(topic: &Topic<'_>, names: Names<'_>, known: &Settings) -> Result<Settings, KafkaError> {
-    if let Some(stored) = known.cluster_id.as_ref().filter(|stored| **stored != topic.cluster_id) {
-        return Err(KafkaError::OtherCluster { stored: stored.clone(), found: topic.cluster_id.clone() });
-    }
+    known_cluster(known, &topic.cluster_id)?;
     if let Some(stored) = known.partitions.filter(|stored| *stored != topic.partitions) {
         return Err(KafkaError::OtherPartitions { topic: names.topic.to_owned(), stored, found: topic.partitions });
     }

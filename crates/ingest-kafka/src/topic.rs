@@ -1,56 +1,50 @@
 //! What there is in Kafka, looked at before anything is consumed.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use rdkafka::TopicPartitionList;
-use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};
-use rdkafka::client::DefaultClientContext;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
+use rdkafka::error::KafkaError as ClientError;
 use rdkafka::topic_partition_list::Offset;
-use rdkafka::types::RDKafkaRespErr;
+use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
+use rdkafka::{ClientContext, TopicPartitionList};
+use store::Settings;
 use tokio::runtime::Handle;
 
-use crate::config::{ConsumerConfig, TopicPolicy};
+use crate::config::{ConsumerConfig, KafkaConfig, TopicPolicy};
 use crate::error::KafkaError;
+use crate::setup::Setup;
 
 /// How long the cluster may take to answer one question.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a client may take to tell what went wrong.
+const TELLING: Duration = Duration::from_millis(100);
 
 /// The topic as it is, and the group's offsets in it. Its methods block.
 pub(crate) struct Topic<'a> {
     config: &'a ConsumerConfig,
     /// Asks, and never joins the group.
-    client: BaseConsumer,
+    client: BaseConsumer<Asking>,
     pub(crate) cluster_id: String,
     pub(crate) partitions: u32,
 }
 
 impl<'a> Topic<'a> {
-    /// Finds the topic and checks it as far as the policy says.
-    pub(crate) fn find(config: &'a ConsumerConfig, runtime: &Handle) -> Result<Self, KafkaError> {
-        let client: BaseConsumer = config.kafka.consumer(&config.group)?.create().map_err(KafkaError::doing("making a Kafka client"))?;
-        let bootstrap_servers = || config.kafka.bootstrap_servers.clone();
-        let unreachable = || KafkaError::Unreachable { bootstrap_servers: bootstrap_servers() };
-        let cluster_id = client.client().fetch_cluster_id(PATIENCE).ok_or_else(unreachable)?;
-        let name = config.kafka.topic.as_str();
-        let metadata = client.fetch_metadata(Some(name), PATIENCE).map_err(KafkaError::doing("asking for the topic"))?;
-        let no_topic = || KafkaError::NoTopic { topic: name.to_owned(), bootstrap_servers: bootstrap_servers() };
-        let found = metadata.topics().iter().find(|topic| topic.name() == name).ok_or_else(no_topic)?;
-        match found.error() {
-            None => {}
-            Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) => return Err(no_topic()),
-            Some(error) => {
-                let source = rdkafka::error::KafkaError::MetadataFetch(error.into());
-                return Err(KafkaError::Client { doing: "asking for the topic", source });
-            }
+    /// Finds the topic, given what the store remembers; creates and checks topics as far as the policy says.
+    pub(crate) fn find(config: &'a ConsumerConfig, known: &Settings, runtime: &Handle) -> Result<Self, KafkaError> {
+        let kafka = &config.kafka;
+        let (client, cluster_id) = reach(kafka, &config.group)?;
+        known_cluster(known, &cluster_id)?;
+        let found = partitions(&client, &kafka.topic)?;
+        let gone = || KafkaError::NoTopic { topic: kafka.topic.clone(), bootstrap_servers: kafka.bootstrap_servers.clone() };
+        if found.is_none() && known.partitions.is_some() {
+            return Err(gone());
         }
-        let partitions = u32::try_from(found.partitions().len()).unwrap_or(u32::MAX);
-        if partitions == 0 {
-            return Err(no_topic());
+        if let TopicPolicy::Checked(wanted) = config.topic_policy {
+            Setup::new(kafka, wanted, &client, runtime)?.settle()?;
         }
-        if config.topic_policy == TopicPolicy::Checked {
-            check_timestamps(config, runtime)?;
-        }
+        let partitions = partitions(&client, &kafka.topic)?.ok_or_else(gone)?;
         Ok(Self { config, client, cluster_id, partitions })
     }
 
@@ -92,19 +86,60 @@ impl<'a> Topic<'a> {
     }
 }
 
-/// Insists on append times by the broker's clock: the stamps of all rows come from them.
-fn check_timestamps(config: &ConsumerConfig, runtime: &Handle) -> Result<(), KafkaError> {
-    let failed = KafkaError::doing("asking for the topic's configuration");
-    let admin: AdminClient<DefaultClientContext> = config.kafka.producer(0)?.create().map_err(&failed)?;
-    let topic = config.kafka.topic.as_str();
-    let options = AdminOptions::new().request_timeout(Some(PATIENCE));
-    let described = runtime.block_on(admin.describe_configs(&[ResourceSpecifier::Topic(topic)], &options)).map_err(&failed)?;
-    let described = described.into_iter().next().unwrap_or(Err(rdkafka::types::RDKafkaErrorCode::Fail));
-    let resource = described.map_err(|code| failed(rdkafka::error::KafkaError::AdminOp(code)))?;
-    let found = resource.get("message.timestamp.type").and_then(|entry| entry.value.clone()).unwrap_or_else(|| "nothing".to_owned());
-    if found == "LogAppendTime" {
-        return Ok(());
+/// A client that asks, and the id of the cluster that answered it.
+pub(crate) fn reach(kafka: &KafkaConfig, group: &str) -> Result<(BaseConsumer<Asking>, String), KafkaError> {
+    let client = kafka.observer(group)?.create_with_context(Asking::default());
+    let client: BaseConsumer<Asking> = client.map_err(KafkaError::doing("making a Kafka client"))?;
+    match client.client().fetch_cluster_id(PATIENCE) {
+        Some(cluster_id) => Ok((client, cluster_id)),
+        None => Err(KafkaError::Unreachable { bootstrap_servers: kafka.bootstrap_servers.clone(), reason: reason(&client) }),
     }
-    let bootstrap_servers = config.kafka.bootstrap_servers.clone();
-    Err(KafkaError::TimestampType { topic: topic.to_owned(), found, bootstrap_servers })
+}
+
+/// How many partitions a topic has, or `None` where there is no such topic.
+pub(crate) fn partitions(client: &BaseConsumer<Asking>, topic: &str) -> Result<Option<u32>, KafkaError> {
+    let failed = KafkaError::doing("asking for a topic");
+    let metadata = client.fetch_metadata(Some(topic), PATIENCE).map_err(&failed)?;
+    let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else { return Ok(None) };
+    match found.error() {
+        None => Ok(Some(u32::try_from(found.partitions().len()).unwrap_or(u32::MAX)).filter(|partitions| *partitions > 0)),
+        Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) => Ok(None),
+        Some(error) => Err(failed(ClientError::MetadataFetch(error.into()))),
+    }
+}
+
+/// Refuses another cluster than the one the store remembers.
+pub(crate) fn known_cluster(known: &Settings, found: &str) -> Result<(), KafkaError> {
+    match &known.cluster_id {
+        Some(stored) if stored != found => Err(KafkaError::OtherCluster { stored: stored.clone(), found: found.to_owned() }),
+        _ => Ok(()),
+    }
+}
+
+/// Keeps what the client library said last, as its calls say only that they failed.
+#[derive(Default)]
+pub(crate) struct Asking(Mutex<Option<String>>);
+
+impl ClientContext for Asking {
+    fn error(&self, error: ClientError, reason: &str) {
+        tracing::debug!(%error, reason, "the Kafka client");
+        // That all brokers are down says less than why.
+        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
+        }
+    }
+}
+
+impl ConsumerContext for Asking {}
+
+/// Why a client got no answer.
+fn reason(client: &BaseConsumer<Asking>) -> String {
+    // It tells only while it is polled. There are no records to get: it consumes nothing.
+    for _ in 0..100 {
+        if client.poll(TELLING).is_none() {
+            break;
+        }
+    }
+    let said = client.context().0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    said.unwrap_or_else(|| format!("nothing came within {} s", PATIENCE.as_secs()))
 }

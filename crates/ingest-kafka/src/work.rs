@@ -40,6 +40,11 @@ impl Log {
     pub(crate) fn home(self, dpu: &DpuId) -> i32 {
         i32::try_from(dpu.murmur2() % self.partitions.max(1)).unwrap_or(i32::MAX)
     }
+
+    /// What a topic is called in quarantine: offsets come again in a later epoch, and no topic's name holds an `@`.
+    fn named(self, topic: &str) -> String {
+        if self.epoch > 1 { format!("{topic}@{}", self.epoch) } else { topic.to_owned() }
+    }
 }
 
 impl Group {
@@ -58,7 +63,7 @@ impl Group {
         // The broker's clock, or where the topic is trusted the producer's. A record without a time is far in the past.
         let appended_at = UnixMs::MIN.plus_ms(message.timestamp().to_millis().unwrap_or(0).saturating_sub(UnixMs::MIN.ms()));
         let position = Some(Position { epoch: self.log.epoch, partition, offset });
-        let source = Source { topic: message.topic().to_owned(), partition, offset, index: 0 };
+        let source = Source { topic: self.log.named(message.topic()), partition, offset, index: 0 };
         let admission = admit(report, &Arrival { appended_at, position, source }, &self.config.policy);
         self.metrics.lanes.admitted(&admission);
         let Admission { record, quarantine, ignored_heartbeat: _ } = admission;
@@ -72,5 +77,16 @@ impl Group {
             Ok(()) => ack.done(),
             Err(error) => fail(&status, error),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_later_epoch_quarantines_never_takes_the_place_of_older_rows() {
+        let named = |epoch| Log { epoch, partitions: 1 }.named("doors");
+        assert_eq!([named(1), named(2), named(10)], ["doors", "doors@2", "doors@10"]);
     }
 }

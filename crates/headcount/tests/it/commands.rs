@@ -2,6 +2,8 @@
 
 use std::net::TcpListener;
 
+use store::{Edits, FjallStore, Settings};
+
 use crate::program::{Served, http, repository, run};
 
 #[test]
@@ -181,4 +183,34 @@ fn the_example_configuration_is_one() {
     let (status, _, err) = run(&["serve", "--config", config.to_str().unwrap(), "--listen", &address]);
     assert_eq!(status, Some(1));
     assert!(err.contains(&format!("{address} is in use")), "the file was read, and the flag won: {err}");
+}
+
+#[tokio::test]
+async fn a_new_epoch_is_declared_once_the_old_log_is_drained() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    let url = format!("fjall:{}", path.display());
+    let command = ["log", "new-epoch", "--store", &url];
+    let store = FjallStore::open(&path).unwrap();
+    drop(store);
+    let (status, _, err) = run(&command);
+    assert_eq!(status, Some(1));
+    assert!(err.contains("the store remembers no log"), "{err}");
+
+    let fed = Settings { cluster_id: Some("k1".to_owned()), partitions: Some(8), epoch: 1, first_start_done: true };
+    let store = FjallStore::open(&path).unwrap();
+    assert!(store.put_settings(&Settings::default(), &fed).await.unwrap());
+    let (status, _, err) = run(&command);
+    assert_eq!(status, Some(1));
+    assert!(err.contains("stop the server and every consumer"), "{err}");
+    drop(store);
+
+    let (status, out, err) = run(&command);
+    assert_eq!(status, Some(1), "what was not consumed would be skipped");
+    assert!(out.contains("epoch 1: cluster k1, 8 partitions") && err.contains("--drained"), "{out} {err}");
+    let (status, out, err) = run(&[&command[..], &["--drained"]].concat());
+    assert_eq!(status, Some(0), "{err}");
+    assert!(out.ends_with("epoch 2 begins with the log that the next consumer finds\n"), "{out}");
+    let settings = FjallStore::open_existing(&path).unwrap().settings().await.unwrap();
+    assert_eq!(settings, Settings { epoch: 2, ..Settings::default() });
 }

@@ -1,62 +1,103 @@
-//! An in-process cluster, what is sent to it, and what should come of it.
+//! A cluster, in process or real, what is sent to it, and what should come of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use ingest_kafka::{Consumer, ConsumerConfig, KafkaConfig, KafkaError, Metrics, Running, TopicPolicy};
+use engines::Kafka;
+use ingest_kafka::{Consumer, ConsumerConfig, KafkaConfig, KafkaError, Metrics, Running, TopicPolicy, Wanted};
 use occupancy::crossing::{Direction, Key};
 use occupancy::id::DpuId;
 use occupancy::ledger::Totals;
 use occupancy::time::UnixMs;
 use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer};
 use store::faults::Rng;
 use store::{Ledgers, MemoryStore, Store};
 use wire::Report;
 
-pub(crate) const TOPIC: &str = "headcount.crossings";
 /// How long anything may take before a test gives up.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(45);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
+
+/// The same test on the in-process cluster and on a real broker.
+macro_rules! on_both {
+    ($test:ident, $partitions:literal) => {
+        mod $test {
+            use crate::cluster::Cluster;
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn in_process() {
+                super::$test(Cluster::mock($partitions)).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn on_a_real_broker() {
+                if let Some(cluster) = Cluster::real($partitions).await {
+                    super::$test(cluster).await;
+                }
+            }
+        }
+    };
+}
+pub(crate) use on_both;
 
 /// Lives on one thread: the library's cluster cannot be sent.
 pub(crate) struct Cluster {
-    pub(crate) mock: MockCluster<'static, DefaultProducerContext>,
+    mock: Option<MockCluster<'static, DefaultProducerContext>>,
+    pub(crate) topic: String,
     pub(crate) partitions: u32,
+    bootstrap: String,
     /// Produces where it is told to.
     raw: ThreadedProducer<DefaultProducerContext>,
 }
 
 impl Cluster {
-    pub(crate) fn new(partitions: u32) -> Self {
-        let mock = MockCluster::new(1).unwrap();
-        mock.create_topic(TOPIC, i32::try_from(partitions).unwrap(), 1).unwrap();
-        let raw = ClientConfig::new().set("bootstrap.servers", mock.bootstrap_servers()).create().unwrap();
-        Self { mock, partitions, raw }
+    pub(crate) fn mock(partitions: u32) -> Self {
+        let (mock, topic) = (MockCluster::new(1).unwrap(), "headcount.crossings".to_owned());
+        mock.create_topic(&topic, i32::try_from(partitions).unwrap(), 1).unwrap();
+        let bootstrap = mock.bootstrap_servers();
+        Self { raw: raw(&bootstrap), bootstrap, mock: Some(mock), topic, partitions }
+    }
+
+    /// A topic of its own on the broker all tests share, or `None` where Java is missing.
+    pub(crate) async fn real(partitions: u32) -> Option<Self> {
+        let kafka = engines::or_skip(Kafka::shared()).unwrap()?;
+        Some(Self::on(&kafka.bootstrap(), partitions).await)
+    }
+
+    /// A new topic of a real cluster.
+    pub(crate) async fn on(bootstrap: &str, partitions: u32) -> Self {
+        let topic = new_topic();
+        create_topic(bootstrap, &topic, partitions, &[("message.timestamp.type", "LogAppendTime")]).await;
+        Self { mock: None, topic, partitions, bootstrap: bootstrap.to_owned(), raw: raw(bootstrap) }
+    }
+
+    pub(crate) fn in_process(&self) -> &MockCluster<'static, DefaultProducerContext> {
+        self.mock.as_ref().unwrap()
     }
 
     pub(crate) fn kafka(&self) -> KafkaConfig {
-        let mut kafka = KafkaConfig::new(&self.mock.bootstrap_servers(), TOPIC);
-        // Less than 4000 never gets an assignment here.
-        for (name, value) in [("session.timeout.ms", "4000"), ("heartbeat.interval.ms", "300")] {
+        let mut kafka = KafkaConfig::new(&self.bootstrap, &self.topic);
+        // Less than 4000 never gets an assignment in process, less than 6000 is refused by a real broker.
+        let session_ms = if self.mock.is_some() { "4000" } else { "6000" };
+        for (name, value) in [("session.timeout.ms", session_ms), ("heartbeat.interval.ms", "300")] {
             kafka.properties.insert(name.to_owned(), value.to_owned());
         }
         kafka
     }
 
     pub(crate) fn config(&self) -> ConsumerConfig {
-        ConsumerConfig { topic_policy: TopicPolicy::Trusted, ..ConsumerConfig::new(self.kafka(), "headcount") }
+        let checked = TopicPolicy::Checked(Wanted { partitions: Some(self.partitions), replicas: None });
+        let topic_policy = if self.mock.is_some() { TopicPolicy::Trusted } else { checked };
+        ConsumerConfig { topic_policy, ..ConsumerConfig::new(self.kafka(), &format!("{}-group", self.topic)) }
     }
 
     pub(crate) async fn join(&self, store: &Arc<MemoryStore>) -> (Result<Running, KafkaError>, prometheus::Registry) {
-        Self::join_as(self.config(), Arc::clone(store) as Arc<dyn Store>).await
-    }
-
-    pub(crate) async fn join_as(config: ConsumerConfig, store: Arc<dyn Store>) -> (Result<Running, KafkaError>, prometheus::Registry) {
-        let registry = prometheus::Registry::new();
-        let metrics = Metrics::new(&registry, ingest::Metrics::new(&registry).unwrap()).unwrap();
-        (Consumer::start(config, store, metrics).await, registry)
+        join_as(self.config(), Arc::clone(store) as Arc<dyn Store>).await
     }
 
     pub(crate) fn home(&self, dpu: &DpuId) -> u32 {
@@ -64,13 +105,50 @@ impl Cluster {
     }
 
     pub(crate) fn send(&self, partition: u32, key: &str, payload: &[u8]) {
-        let record = BaseRecord::to(TOPIC).key(key).payload(payload).partition(i32::try_from(partition).unwrap());
+        let record = BaseRecord::to(&self.topic).key(key).payload(payload).partition(i32::try_from(partition).unwrap());
         self.raw.send(record).map_err(|(error, _)| error).unwrap();
     }
 
     pub(crate) fn flush(&self) {
         self.raw.flush(PATIENCE).unwrap();
     }
+}
+
+pub(crate) async fn join_as(config: ConsumerConfig, store: Arc<dyn Store>) -> (Result<Running, KafkaError>, prometheus::Registry) {
+    let registry = prometheus::Registry::new();
+    let metrics = Metrics::new(&registry, ingest::Metrics::new(&registry).unwrap()).unwrap();
+    (Consumer::start(config, store, metrics).await, registry)
+}
+
+/// A name no other test has.
+pub(crate) fn new_topic() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(1);
+    format!("test-{}.crossings", NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Asks a real cluster to change something, without the code under test.
+pub(crate) fn admin(bootstrap: &str) -> AdminClient<DefaultClientContext> {
+    ClientConfig::new().set("bootstrap.servers", bootstrap).create().unwrap()
+}
+
+/// Makes a topic with one replica.
+pub(crate) async fn create_topic(bootstrap: &str, topic: &str, partitions: u32, settings: &[(&str, &str)]) {
+    let mut new = NewTopic::new(topic, i32::try_from(partitions).unwrap(), TopicReplication::Fixed(-1));
+    for (name, value) in settings {
+        new = new.set(name, value);
+    }
+    let options = AdminOptions::new().operation_timeout(Some(PATIENCE));
+    assert_eq!(admin(bootstrap).create_topics([&new], &options).await.unwrap(), [Ok(topic.to_owned())]);
+}
+
+/// Produces where it is told to, however long a broker is away.
+fn raw(bootstrap: &str) -> ThreadedProducer<DefaultProducerContext> {
+    ClientConfig::new()
+        .set("bootstrap.servers", bootstrap)
+        .set("enable.idempotence", "true")
+        .set("message.timeout.ms", "0")
+        .create()
+        .unwrap()
 }
 
 /// Made-up reports and the ledgers they must make: a set of crossings for each DPU, told apart from the code under test.

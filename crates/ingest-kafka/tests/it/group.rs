@@ -5,11 +5,11 @@ use std::sync::Arc;
 use ingest::Drained;
 use store::MemoryStore;
 
-use crate::cluster::{Cluster, PATIENCE, Traffic, metric, until};
+use crate::cluster::{Cluster, PATIENCE, Traffic, metric, on_both, until};
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn consumers_come_and_go_and_every_crossing_counts_once() {
-    let cluster = Cluster::new(4);
+on_both!(consumers_come_and_go_and_every_crossing_counts_once, 4);
+
+async fn consumers_come_and_go_and_every_crossing_counts_once(cluster: Cluster) {
     let store = Arc::new(MemoryStore::new());
     let mut traffic = Traffic::new(1);
     traffic.send(&cluster, 500);

@@ -8,11 +8,11 @@ use ingest_kafka::{KafkaIntake, KafkaIntakeConfig};
 use store::{Ledgers, MemoryStore};
 use wire::Bad;
 
-use crate::cluster::{Cluster, PATIENCE, Traffic, metric, until};
+use crate::cluster::{Cluster, PATIENCE, Traffic, metric, on_both, until};
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_the_gateway_takes_in_is_counted_or_quarantined() {
-    let cluster = Cluster::new(4);
+on_both!(what_the_gateway_takes_in_is_counted_or_quarantined, 4);
+
+async fn what_the_gateway_takes_in_is_counted_or_quarantined(cluster: Cluster) {
     let store = Arc::new(MemoryStore::new());
     let intake = KafkaIntake::new(&cluster.kafka(), KafkaIntakeConfig::default()).unwrap();
     let mut traffic = Traffic::new(4);
@@ -31,8 +31,13 @@ async fn what_the_gateway_takes_in_is_counted_or_quarantined() {
     assert_eq!(payloads, BTreeMap::from([(b"a bad crossing".to_vec(), 1), (b"a bad report".to_vec(), 1)]));
     assert_eq!(metric(&metrics, "headcount_kafka_foreign_records_total"), 0.0, "every report was produced to its home");
     running.stop(PATIENCE).await;
+}
 
-    cluster.mock.broker_down(1).unwrap();
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_kafka_does_not_acknowledge_in_time_is_to_be_sent_again() {
+    let cluster = Cluster::mock(4);
+    let mut traffic = Traffic::new(5);
+    cluster.in_process().broker_down(1).unwrap();
     let impatient = KafkaIntake::new(&cluster.kafka(), KafkaIntakeConfig { timeout_ms: 300 }).unwrap();
     let refused = impatient.submit(vec![Ok(traffic.report())]).await;
     assert_eq!(refused, Err(IntakeError::Busy { waiting: 1, retry_after_s: 1 }));

@@ -1,4 +1,4 @@
-//! The consumer group, the gateway and the producer on an in-process Kafka cluster.
+//! The consumer group, the gateway and the producer, on an in-process cluster and on real Kafka.
 
 #[cfg(test)]
 mod cluster;
@@ -7,6 +7,12 @@ mod group;
 #[cfg(test)]
 mod intake;
 #[cfg(test)]
+mod membership;
+#[cfg(test)]
 mod outage;
 #[cfg(test)]
 mod refusal;
+#[cfg(test)]
+mod secured;
+#[cfg(test)]
+mod topics;

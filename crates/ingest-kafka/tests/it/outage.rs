@@ -9,28 +9,30 @@ use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use store::faults::Faulty;
 use store::{Ledgers, MemoryStore, Reason, Source, Store};
 
-use crate::cluster::{Cluster, PATIENCE, TOPIC, Traffic, metric, until};
+use crate::cluster::{Cluster, PATIENCE, Traffic, join_as, metric, on_both, until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_broker_that_is_gone_for_a_while_costs_nothing() {
-    let cluster = Cluster::new(3);
+    let cluster = Cluster::mock(3);
     let store = Arc::new(MemoryStore::new());
     let mut traffic = Traffic::new(2);
     let (running, _metrics) = cluster.join(&store).await;
     let running = running.unwrap();
     traffic.send(&cluster, 300);
     until("it owns all", async || running.assigned() == 3).await;
-    cluster.mock.broker_down(1).unwrap();
+    cluster.in_process().broker_down(1).unwrap();
     traffic.send(&cluster, 300);
     tokio::time::sleep(Duration::from_secs(2)).await;
-    cluster.mock.broker_up(1).unwrap();
+    cluster.in_process().broker_up(1).unwrap();
     traffic.send(&cluster, 300);
     cluster.flush();
     traffic.settles_in(&*store).await;
 
     use RDKafkaRespErr::{RD_KAFKA_RESP_ERR_NOT_COORDINATOR, RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS, RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT};
-    cluster.mock.request_errors(RDKafkaApiKey::Produce, &[RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS, RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT]);
-    cluster.mock.request_errors(RDKafkaApiKey::OffsetCommit, &[RD_KAFKA_RESP_ERR_NOT_COORDINATOR]);
+    cluster
+        .in_process()
+        .request_errors(RDKafkaApiKey::Produce, &[RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS, RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT]);
+    cluster.in_process().request_errors(RDKafkaApiKey::OffsetCommit, &[RD_KAFKA_RESP_ERR_NOT_COORDINATOR]);
     traffic.send(&cluster, 300);
     cluster.flush();
     traffic.settles_in(&*store).await;
@@ -39,9 +41,9 @@ async fn a_broker_that_is_gone_for_a_while_costs_nothing() {
     assert_eq!((running.stop(PATIENCE).await, running.failure()), (Drained::Finished, None));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_cannot_be_read_is_quarantined_and_what_overflows_waits() {
-    let cluster = Cluster::new(2);
+on_both!(what_cannot_be_read_is_quarantined_and_what_overflows_waits, 2);
+
+async fn what_cannot_be_read_is_quarantined_and_what_overflows_waits(cluster: Cluster) {
     let store = Arc::new(Faulty::new(MemoryStore::new(), 5, 60));
     let mut traffic = Traffic::new(3);
     cluster.send(0, "a key", b"no report");
@@ -54,11 +56,11 @@ async fn what_cannot_be_read_is_quarantined_and_what_overflows_waits() {
     traffic.send(&cluster, 4_000);
     cluster.flush();
     let lane = LaneConfig { queue_items: 64, batch_items: 64, ..LaneConfig::default() };
-    let (running, metrics) = Cluster::join_as(ConsumerConfig { lane, ..cluster.config() }, Arc::clone(&store) as Arc<dyn Store>).await;
+    let (running, metrics) = join_as(ConsumerConfig { lane, ..cluster.config() }, Arc::clone(&store) as Arc<dyn Store>).await;
     let running = running.unwrap();
     traffic.settles_in(&*store).await;
     let rows = store.quarantined(None, 10).await.unwrap();
-    let source = |partition, offset| Source { topic: TOPIC.to_owned(), partition, offset, index: Source::WHOLE };
+    let source = |partition, offset| Source { topic: cluster.topic.clone(), partition, offset, index: Source::WHOLE };
     assert_eq!(rows.iter().map(|row| row.source.clone()).collect::<Vec<_>>(), [source(0, 0), source(1, 0), source(1, 1)]);
     assert!(rows.iter().all(|row| row.reason == Reason::Undecodable && !row.detail.is_empty()));
     assert_eq!(rows.into_iter().map(|row| row.payload).collect::<Vec<_>>(), [b"no report".to_vec(), Vec::new(), spoilt]);

@@ -14,14 +14,14 @@ async fn refused(cluster: &Cluster, store: &Arc<MemoryStore>) -> KafkaError {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_log_than_the_one_in_the_store_is_refused() {
-    let cluster = Cluster::new(2);
+    let cluster = Cluster::mock(2);
     let store = Arc::new(MemoryStore::new());
     cluster.join(&store).await.0.unwrap().stop(PATIENCE).await;
     let settings = store.settings().await.unwrap();
     assert_eq!((settings.partitions, settings.epoch, settings.first_start_done), (Some(2), 1, true));
     cluster.join(&store).await.0.unwrap().stop(PATIENCE).await;
 
-    let elsewhere = Cluster::new(2);
+    let elsewhere = Cluster::mock(2);
     let error = refused(&elsewhere, &store).await;
     assert!(matches!(&error, KafkaError::OtherCluster { stored, .. } if Some(stored) == settings.cluster_id.as_ref()), "{error}");
     assert!(error.to_string().contains("headcount log new-epoch"));
@@ -44,23 +44,24 @@ async fn another_log_than_the_one_in_the_store_is_refused() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn offsets_that_went_missing_are_not_made_up() {
-    let cluster = Cluster::new(1);
+    let cluster = Cluster::mock(1);
     let store = Arc::new(MemoryStore::new());
     let settings = Settings { first_start_done: true, ..Settings::default() };
     assert!(store.put_settings(&Settings::default(), &settings).await.unwrap());
     let error = refused(&cluster, &store).await;
-    assert_eq!(error, KafkaError::NoOffset { group: "headcount".to_owned(), partition: Some(0) });
+    assert_eq!(error, KafkaError::NoOffset { group: cluster.config().group, partition: Some(0) });
     assert!(error.to_string().contains("no usable offset for partition 0"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cluster_that_is_not_there_is_named() {
-    let cluster = Cluster::new(1);
+    let cluster = Cluster::mock(1);
     let store = Arc::new(MemoryStore::new());
-    cluster.mock.broker_down(1).unwrap();
+    cluster.in_process().broker_down(1).unwrap();
     let error = refused(&cluster, &store).await;
     assert!(
-        matches!(&error, KafkaError::Unreachable { bootstrap_servers } if *bootstrap_servers == cluster.kafka().bootstrap_servers),
+        matches!(&error, KafkaError::Unreachable { bootstrap_servers, reason }
+            if *bootstrap_servers == cluster.kafka().bootstrap_servers && reason.contains("refused")),
         "{error}"
     );
 }
