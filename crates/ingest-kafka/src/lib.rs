@@ -26,7 +26,6 @@ mod producer;
 mod rebalance;
 mod setup;
 mod topic;
-mod watermark;
 mod work;
 
 pub use config::{ConsumerConfig, KafkaConfig, TopicPolicy, Wanted};

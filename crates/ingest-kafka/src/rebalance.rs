@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use ingest::{Drained, Lane};
+use ingest::{Drained, Lane, OffsetAck, Watermark};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance};
 use rdkafka::error::KafkaError as ClientError;
 use rdkafka::topic_partition_list::Offset;
@@ -16,12 +16,11 @@ use tokio::sync::watch;
 use crate::config::ConsumerConfig;
 use crate::error::KafkaError;
 use crate::metrics::Metrics;
-use crate::watermark::{KafkaAck, Watermark};
 use crate::work::{Log, Work};
 
 /// A partition this process owns.
 pub(crate) struct Owned {
-    pub(crate) lane: Lane<KafkaAck>,
+    pub(crate) lane: Lane<OffsetAck>,
     pub(crate) watermark: Arc<Watermark>,
     /// What found no room; the partition is paused while there is any.
     pub(crate) held: VecDeque<Work>,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ingest::{Admission, Arrival, Item, admit};
+use ingest::{Admission, Arrival, Item, OffsetAck, admit};
 use occupancy::id::DpuId;
 use occupancy::ledger::Position;
 use occupancy::time::UnixMs;
@@ -12,12 +12,11 @@ use wire::Bad;
 
 use crate::producer::OnDelivery;
 use crate::rebalance::{Group, fail};
-use crate::watermark::KafkaAck;
 
 /// What is to be done with one record.
 pub(crate) enum Work {
     /// Its DPU lives here, or it cannot be read: for the lane of this partition.
-    Fold(Item<KafkaAck>),
+    Fold(Item<OffsetAck>),
     /// Its DPU lives in another partition.
     SendHome {
         dpu: DpuId,
@@ -49,7 +48,7 @@ impl Log {
 
 impl Group {
     /// Reads a record.
-    pub(crate) fn read(&self, message: &BorrowedMessage<'_>, ack: KafkaAck) -> Work {
+    pub(crate) fn read(&self, message: &BorrowedMessage<'_>, ack: OffsetAck) -> Work {
         let payload = message.payload().unwrap_or_default();
         let report = wire::report::decode(payload).map_err(|error| Bad { detail: error.to_string(), payload: payload.to_vec() });
         let partition = message.partition();
@@ -71,7 +70,7 @@ impl Group {
     }
 
     /// A record sent home is done with here once it is acknowledged there.
-    fn on_delivery(&self, ack: KafkaAck) -> OnDelivery {
+    fn on_delivery(&self, ack: OffsetAck) -> OnDelivery {
         let status = Arc::clone(&self.status);
         Box::new(move |delivered| match delivered {
             Ok(()) => ack.done(),

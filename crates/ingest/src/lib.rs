@@ -20,6 +20,7 @@ mod intake;
 mod item;
 mod lane;
 mod metrics;
+mod watermark;
 
 pub use admit::{Admission, Arrival, Policy, admit};
 pub use embedded::{EmbeddedConfig, EmbeddedIntake};
@@ -27,3 +28,4 @@ pub use intake::{Intake, IntakeError, QuarantinedPart, Receipt, Waiting};
 pub use item::{Ack, Item, Outcome};
 pub use lane::{Drained, Lane, LaneConfig, Rejected};
 pub use metrics::Metrics;
+pub use watermark::{OffsetAck, Watermark};

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use ingest::{Ack, Outcome};
+use crate::item::{Ack, Outcome};
 
 /// The records of one partition that are under way.
 #[derive(Debug, Default)]
-pub(crate) struct Watermark(Mutex<Underway>);
+pub struct Watermark(Mutex<Underway>);
 
 #[derive(Debug, Default)]
 struct Underway {
@@ -18,15 +18,17 @@ struct Underway {
 
 impl Watermark {
     /// A record is under way until its ack is called.
-    pub(crate) fn begin(self: &Arc<Self>, offset: i64) -> KafkaAck {
+    #[must_use]
+    pub fn begin(self: &Arc<Self>, offset: i64) -> OffsetAck {
         let mut underway = self.lock();
         underway.offsets.insert(offset);
         underway.next = underway.next.max(Some(offset + 1));
-        KafkaAck { watermark: Arc::clone(self), offset }
+        OffsetAck { watermark: Arc::clone(self), offset }
     }
 
     /// The offset to commit: everything before it is done. `None` before the first record.
-    pub(crate) fn reached(&self) -> Option<i64> {
+    #[must_use]
+    pub fn reached(&self) -> Option<i64> {
         let underway = self.lock();
         underway.offsets.first().copied().or(underway.next)
     }
@@ -38,19 +40,19 @@ impl Watermark {
 
 /// Moves the watermark of a partition. Dropped, it holds the watermark for good: the record will be delivered again.
 #[derive(Debug)]
-pub(crate) struct KafkaAck {
+pub struct OffsetAck {
     watermark: Arc<Watermark>,
     offset: i64,
 }
 
-impl KafkaAck {
+impl OffsetAck {
     /// The record is done with.
-    pub(crate) fn done(self) {
+    pub fn done(self) {
         self.watermark.lock().offsets.remove(&self.offset);
     }
 }
 
-impl Ack for KafkaAck {
+impl Ack for OffsetAck {
     fn durable(self, _outcome: Outcome) {
         self.done();
     }
