@@ -3,12 +3,13 @@
 # these two those tests say so and pass, unless CI=true.
 SHELL := bash
 CARGO ?= cargo
-# Built with the whole workspace, so that `make demo` and `make test` share what they can.
-BUILD := $(CARGO) build --workspace --locked --bin headcount
+# Built with the whole workspace, so that `make demo` and `make test` share what they can; but for the simulation, which
+# would build its test tools into the program.
+BUILD := $(CARGO) build --workspace --exclude simulation --locked --bin headcount
 HEADCOUNT := $(or $(CARGO_TARGET_DIR),target)/debug/headcount
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run engines test lint unit deploy-check promtool format torture bench release clean
+.PHONY: help demo run engines test lint unit deploy-check promtool format torture simulate bench release clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -63,6 +64,9 @@ format: ## format the code
 
 torture: tools ## 1,000 kills of a server under load; about seven minutes
 	HEADCOUNT_KILLS=1000 $(CARGO) test --workspace --locked --test it kill_9 -- --nocapture
+
+simulate: tools ## ingest and store under seeded faults, until one is wrong; SEEDS=1000 FROM=5000 bound it, SEED=7 shows one run
+	$(CARGO) run --locked --package simulation -- $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(FROM),--from $(FROM))
 
 bench: tools ## embedded ingest and reads, in a release build; BENCH=--quick for a short one
 	$(CARGO) build --release --package headcount
