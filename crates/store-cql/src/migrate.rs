@@ -93,9 +93,9 @@ pub async fn migrate(options: &CqlOptions, plan: &Plan) -> Result<Migrated, Open
         let (asked, found) = (asked.to_string(), kept.to_string());
         return Err(OpenError::OtherReplication { keyspace: keyspace.name(), asked, found });
     }
-    if found.tables.is_empty() {
-        keyspace.change(MIGRATIONS).await?;
-    }
+    // Also where it is there: a table shows in the system's tables a moment before it can be used.
+    keyspace.change(MIGRATIONS).await?;
+    keyspace.agree().await?;
     let record = keyspace.record().await?;
     let missing = keyspace.check(&record, plan, &kept)?;
     let slots = record.slots.or(plan.slots).unwrap_or(DEFAULT_SLOTS);
@@ -190,6 +190,12 @@ impl Keyspace<'_> {
             statement.set_load_balancing_policy(Some(SingleTargetLoadBalancingPolicy::new(node, None)));
         }
         self.session.query_unpaged(statement, ()).await.map(drop).map_err(|error| self.failed(error))
+    }
+
+    /// Waits until every node knows the same schema.
+    async fn agree(&self) -> Result<(), OpenError> {
+        let unknown = |error| self.broken(StoreError::Unavailable(format!("the nodes do not agree on the schema: {error}")));
+        self.session.await_schema_agreement().await.map(drop).map_err(unknown)
     }
 
     /// What the cluster knows of it; refused where it is something else.
