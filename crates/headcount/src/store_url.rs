@@ -1,5 +1,6 @@
 //! Which store, and how to log in to it.
 
+#[cfg(feature = "cql")]
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -34,27 +35,33 @@ impl FromStr for StoreUrl {
 /// How to log in to a `cql:` store.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct Login {
+    #[cfg(feature = "cql")]
     /// The user, where the cluster of a cql: store asks for one
     #[arg(long, env = "HEADCOUNT_CQL_USER", value_name = "NAME", requires = "cql_password")]
     pub cql_user: Option<String>,
+    #[cfg(feature = "cql")]
     /// The user's password; better given as the variable, as flags show in process lists
     #[arg(long, env = "HEADCOUNT_CQL_PASSWORD", value_name = "PASSWORD", hide_env_values = true, requires = "cql_user")]
     pub cql_password: Option<Secret>,
+    #[cfg(feature = "cql")]
     /// The local datacenter, where the cluster of a cql: store has several
     #[arg(long, env = "HEADCOUNT_CQL_DATACENTER", value_name = "NAME")]
     pub cql_datacenter: Option<String>,
 }
 
 /// A text that is not shown.
+#[cfg(feature = "cql")]
 #[derive(Clone)]
 pub(crate) struct Secret(String);
 
+#[cfg(feature = "cql")]
 impl From<String> for Secret {
     fn from(text: String) -> Self {
         Self(text)
     }
 }
 
+#[cfg(feature = "cql")]
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("(not shown)")

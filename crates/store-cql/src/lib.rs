@@ -101,7 +101,7 @@ impl CqlStore {
         let (session, slots) = migrate::migrated(options).await?;
         let db = Db::new(session);
         let failed = |error| OpenError::Store { keyspace: options.url.keyspace.clone(), error };
-        let statements = Statements::prepare(&db).await.map_err(failed)?;
+        let statements = Statements::prepare(&db, &options.url.keyspace).await.map_err(failed)?;
         Ok(Self { db, statements, slots, entered: Mutex::default() })
     }
 

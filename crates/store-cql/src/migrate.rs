@@ -35,7 +35,7 @@ const ASK_EVERY_MS: u64 = 250;
 /// How long a change of the schema may take, in ms: every node has to learn of it.
 const SCHEMA_TIMEOUT_MS: u64 = 60_000;
 
-const MIGRATIONS: &str = "CREATE TABLE IF NOT EXISTS migrations (log int, number bigint, name text, sha256 text, applied_at timestamp, \
+const MIGRATIONS: &str = "CREATE TABLE IF NOT EXISTS {ks}.migrations (log int, number bigint, name text, sha256 text, applied_at timestamp, \
     slots int STATIC, replication text STATIC, holder uuid STATIC, PRIMARY KEY ((log), number))";
 
 /// What a keyspace should be.
@@ -93,20 +93,20 @@ pub async fn migrate(options: &CqlOptions, plan: &Plan) -> Result<Migrated, Open
         let (asked, found) = (asked.to_string(), kept.to_string());
         return Err(OpenError::OtherReplication { keyspace: keyspace.name(), asked, found });
     }
-    keyspace.enter().await?;
-    if found.tables.is_empty() {
-        keyspace.change(MIGRATIONS).await?;
-    }
+    // Also where it is there: a table shows in the system's tables a moment before it can be used.
+    keyspace.change(MIGRATIONS).await?;
+    keyspace.agree().await?;
     let record = keyspace.record().await?;
     let missing = keyspace.check(&record, plan, &kept)?;
     let slots = record.slots.or(plan.slots).unwrap_or(DEFAULT_SLOTS);
     if missing.is_empty() && record.slots.is_some() && record.replication.as_ref() == Some(&kept) {
         return Ok(Migrated { applied: Vec::new(), slots, replication: kept });
     }
+    keyspace.enter().await?;
     let me = Uuid::new_v4();
     keyspace.hold(me).await?;
     let outcome = keyspace.apply(me, plan, &kept).await;
-    let released = keyspace.transact("UPDATE migrations SET holder = null WHERE log = 0 IF holder = ?", (me,)).await;
+    let released = keyspace.transact("UPDATE {ks}.migrations SET holder = null WHERE log = 0 IF holder = ?", (me,)).await;
     let migrated = outcome?;
     released.map(|_| migrated)
 }
@@ -123,7 +123,6 @@ pub(crate) async fn migrated(options: &CqlOptions) -> Result<(Session, u32), Ope
     let Some(kept) = found.replication.filter(|_| !found.tables.is_empty()) else {
         return Err(lacks(1));
     };
-    keyspace.enter().await?;
     let record = keyspace.record().await?;
     if let Some(first) = pending(&options.url.keyspace, &record.migrations)?.first() {
         return Err(lacks(first.number));
@@ -157,15 +156,26 @@ impl Keyspace<'_> {
         OpenError::Store { keyspace: self.name(), error }
     }
 
-    async fn read<R: Readable>(&self, text: impl Into<Statement>, values: impl SerializeRow) -> Result<Vec<R>, OpenError> {
-        let pages = self.session.query_iter(text, values).await.map_err(|error| self.failed(error))?;
+    /// A statement, which names the keyspace as `{ks}`.
+    fn statement(&self, text: &str) -> Statement {
+        Statement::new(text.replace("{ks}", &self.options.url.keyspace))
+    }
+
+    async fn read<R: Readable>(&self, text: &str, values: impl SerializeRow) -> Result<Vec<R>, OpenError> {
+        self.read_at(Consistency::LocalQuorum, text, values).await
+    }
+
+    async fn read_at<R: Readable>(&self, consistency: Consistency, text: &str, values: impl SerializeRow) -> Result<Vec<R>, OpenError> {
+        let mut statement = self.statement(text);
+        statement.set_consistency(consistency);
+        let pages = self.session.query_iter(statement, values).await.map_err(|error| self.failed(error))?;
         let rows = pages.rows_stream::<R>().map_err(|error| self.failed(error))?;
         rows.try_collect().await.map_err(|error| self.failed(error))
     }
 
     /// Runs a lightweight transaction; whether its condition held.
     async fn transact(&self, text: &str, values: impl SerializeRow) -> Result<bool, OpenError> {
-        let answer = self.session.query_unpaged(text, values).await.map_err(|error| self.failed(error))?;
+        let answer = self.session.query_unpaged(self.statement(text), values).await.map_err(|error| self.failed(error))?;
         applied(answer).map_err(|error| self.broken(error))
     }
 
@@ -173,13 +183,19 @@ impl Keyspace<'_> {
     async fn change(&self, text: &str) -> Result<(), OpenError> {
         let cluster = self.session.get_cluster_state();
         let nodes = cluster.get_nodes_info().iter().filter(|node| node.is_connected());
-        let mut statement = Statement::new(text);
+        let mut statement = self.statement(text);
         statement.set_request_timeout(Some(Duration::from_millis(SCHEMA_TIMEOUT_MS)));
         if let Some(first) = nodes.min_by_key(|node| node.host_id) {
             let node = NodeIdentifier::Node(Arc::clone(first));
             statement.set_load_balancing_policy(Some(SingleTargetLoadBalancingPolicy::new(node, None)));
         }
         self.session.query_unpaged(statement, ()).await.map(drop).map_err(|error| self.failed(error))
+    }
+
+    /// Waits until every node knows the same schema.
+    async fn agree(&self) -> Result<(), OpenError> {
+        let unknown = |error| self.broken(StoreError::Unavailable(format!("the nodes do not agree on the schema: {error}")));
+        self.session.await_schema_agreement().await.map(drop).map_err(unknown)
     }
 
     /// What the cluster knows of it; refused where it is something else.
@@ -218,7 +234,7 @@ impl Keyspace<'_> {
         self.change(&text).await
     }
 
-    /// From here on statements mean its tables.
+    /// From here on the statements of migrations, which name no keyspace, mean its tables.
     async fn enter(&self) -> Result<(), OpenError> {
         let unusable = |error| self.broken(StoreError::Unavailable(format!("{error}")));
         self.session.use_keyspace(self.name(), false).await.map_err(unusable)
@@ -226,7 +242,8 @@ impl Keyspace<'_> {
 
     async fn record(&self) -> Result<Record, OpenError> {
         type Columns = (Option<i32>, Option<String>, Option<i64>, Option<String>, Option<String>);
-        let rows: Vec<Columns> = self.read("SELECT slots, replication, number, name, sha256 FROM migrations WHERE log = 0", ()).await?;
+        let rows: Vec<Columns> =
+            self.read("SELECT slots, replication, number, name, sha256 FROM {ks}.migrations WHERE log = 0", ()).await?;
         let mut record = Record::default();
         for (slots, replication, number, name, sha256) in rows {
             record.slots = slots.and_then(|slots| u32::try_from(slots).ok()).filter(|slots| *slots > 0);
@@ -254,14 +271,13 @@ impl Keyspace<'_> {
 
     /// Takes the place of whoever migrates, as soon as nobody else has it.
     async fn hold(&self, me: Uuid) -> Result<(), OpenError> {
-        let mut holder = Statement::new("SELECT holder FROM migrations WHERE log = 0 LIMIT 1");
-        holder.set_consistency(Consistency::Serial);
-        let take = format!("UPDATE migrations USING TTL {HELD_S} SET holder = ? WHERE log = 0 IF holder = null");
+        let holder = "SELECT holder FROM {ks}.migrations WHERE log = 0 LIMIT 1";
+        let take = format!("UPDATE {{ks}}.migrations USING TTL {HELD_S} SET holder = ? WHERE log = 0 IF holder = null");
         let waiting = async {
             loop {
                 // Of two that ask at once, one may be told of nothing; the place itself tells.
                 let taken = self.transact(&take, (me,)).await;
-                let held: Vec<(Option<Uuid>,)> = self.read(holder.clone(), ()).await?;
+                let held: Vec<(Option<Uuid>,)> = self.read_at(Consistency::Serial, holder, ()).await?;
                 if held.first() == Some(&(Some(me),)) {
                     return Ok(());
                 }
@@ -279,17 +295,17 @@ impl Keyspace<'_> {
         let record = self.record().await?;
         let missing = self.check(&record, plan, kept)?;
         let slots = record.slots.or(plan.slots).unwrap_or(DEFAULT_SLOTS);
-        let facts = "UPDATE migrations SET slots = ?, replication = ? WHERE log = 0 IF holder = ?";
+        let facts = "UPDATE {ks}.migrations SET slots = ?, replication = ? WHERE log = 0 IF holder = ?";
         self.still(self.transact(facts, (slots.cast_signed(), kept, me)).await?, 0)?;
         for migration in missing {
             for statement in migration.statements() {
-                let hold_on = format!("UPDATE migrations USING TTL {HELD_S} SET holder = ? WHERE log = 0 IF holder = ?");
+                let hold_on = format!("UPDATE {{ks}}.migrations USING TTL {HELD_S} SET holder = ? WHERE log = 0 IF holder = ?");
                 self.still(self.transact(&hold_on, (me, me)).await?, migration.number)?;
                 self.change(&statement).await?;
             }
             let done = "BEGIN BATCH \
-                UPDATE migrations SET slots = ? WHERE log = 0 IF holder = ?; \
-                INSERT INTO migrations (log, number, name, sha256, applied_at) VALUES (0, ?, ?, ?, toTimestamp(now())); \
+                UPDATE {ks}.migrations SET slots = ? WHERE log = 0 IF holder = ?; \
+                INSERT INTO {ks}.migrations (log, number, name, sha256, applied_at) VALUES (0, ?, ?, ?, toTimestamp(now())); \
                 APPLY BATCH";
             let values = (slots.cast_signed(), me, i64::from(migration.number), migration.name, migration.sha256());
             self.still(self.transact(done, values).await?, migration.number)?;

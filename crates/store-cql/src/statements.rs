@@ -22,9 +22,9 @@ macro_rules! statements {
         }
 
         impl Statements {
-            /// Prepares them all.
-            pub(crate) async fn prepare(db: &Db) -> Result<Self, StoreError> {
-                Ok(Self { $($name: statements!(@$kind db, $text).await?,)* }.tuned())
+            /// Prepares them all for a keyspace, which each of them names as `{ks}`.
+            pub(crate) async fn prepare(db: &Db, keyspace: &str) -> Result<Self, StoreError> {
+                Ok(Self { $($name: statements!(@$kind db, &$text.replace("{ks}", keyspace)).await?,)* }.tuned())
             }
         }
     };
@@ -33,52 +33,52 @@ macro_rules! statements {
 }
 
 statements! {
-    write put_opening: "INSERT INTO dpu_openings (slot, dpu_id, day, entered, exited) VALUES (?, ?, ?, ?, ?) USING TIMESTAMP ?";
-    write put_crossing: "INSERT INTO crossings (slot, day, dpu_id, at, boot, seq, direction, entered, exited, appended_at) \
+    write put_opening: "INSERT INTO {ks}.dpu_openings (slot, dpu_id, day, entered, exited) VALUES (?, ?, ?, ?, ?) USING TIMESTAMP ?";
+    write put_crossing: "INSERT INTO {ks}.crossings (slot, day, dpu_id, at, boot, seq, direction, entered, exited, appended_at) \
         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) USING TIMESTAMP ?";
-    write put_counters: "INSERT INTO dpu_counters (slot, dpu_id, counters) VALUES (?, ?, ?) USING TIMESTAMP ?";
-    write put_dpu: "INSERT INTO dpus (directory, dpu_id) VALUES (0, ?) USING TIMESTAMP ?";
-    write put_bucket: "INSERT INTO quarantine_buckets (directory, topic, log_partition, bucket) VALUES (0, ?, ?, ?) USING TIMESTAMP ?";
-    write put_quarantined: "INSERT INTO quarantine (topic, log_partition, bucket, log_offset, item, reason, detail, dpu_id, received_at, \
+    write put_counters: "INSERT INTO {ks}.dpu_counters (slot, dpu_id, counters) VALUES (?, ?, ?) USING TIMESTAMP ?";
+    write put_dpu: "INSERT INTO {ks}.dpus (directory, dpu_id) VALUES (0, ?) USING TIMESTAMP ?";
+    write put_bucket: "INSERT INTO {ks}.quarantine_buckets (directory, topic, log_partition, bucket) VALUES (0, ?, ?, ?) USING TIMESTAMP ?";
+    write put_quarantined: "INSERT INTO {ks}.quarantine (topic, log_partition, bucket, log_offset, item, reason, detail, dpu_id, received_at, \
         payload, replayed_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) USING TIMESTAMP ?";
 
-    read counters: "SELECT dpu_id, counters FROM dpu_counters WHERE slot = ? AND dpu_id IN ?";
-    read dpus: "SELECT dpu_id FROM dpus WHERE directory = 0 AND dpu_id > ? LIMIT ?";
+    read counters: "SELECT dpu_id, counters FROM {ks}.dpu_counters WHERE slot = ? AND dpu_id IN ?";
+    read dpus: "SELECT dpu_id FROM {ks}.dpus WHERE directory = 0 AND dpu_id > ? LIMIT ?";
     /// The latest opening at or before a day.
-    read opening: "SELECT day, entered, exited FROM dpu_openings WHERE slot = ? AND dpu_id = ? AND day <= ? LIMIT 1";
+    read opening: "SELECT day, entered, exited FROM {ks}.dpu_openings WHERE slot = ? AND dpu_id = ? AND day <= ? LIMIT 1";
     /// The openings within two days, both included, in order.
-    read openings: "SELECT day, entered, exited FROM dpu_openings WHERE slot = ? AND dpu_id = ? AND day >= ? AND day <= ? \
+    read openings: "SELECT day, entered, exited FROM {ks}.dpu_openings WHERE slot = ? AND dpu_id = ? AND day >= ? AND day <= ? \
         ORDER BY dpu_id DESC";
     /// The last crossing of a day.
-    read last_crossing: "SELECT at, boot, seq, direction, entered, exited, appended_at FROM crossings \
+    read last_crossing: "SELECT at, boot, seq, direction, entered, exited, appended_at FROM {ks}.crossings \
         WHERE slot = ? AND day = ? AND dpu_id = ? LIMIT 1";
     /// The last crossing of a day before a key.
-    read crossing_before: "SELECT at, boot, seq, direction, entered, exited, appended_at FROM crossings \
+    read crossing_before: "SELECT at, boot, seq, direction, entered, exited, appended_at FROM {ks}.crossings \
         WHERE slot = ? AND day = ? AND dpu_id = ? AND (at, boot, seq, direction) < (?, ?, ?, ?) LIMIT 1";
     /// The crossings of a day from a key on and before another, in order.
-    read crossings: "SELECT at, boot, seq, direction, entered, exited, appended_at FROM crossings \
+    read crossings: "SELECT at, boot, seq, direction, entered, exited, appended_at FROM {ks}.crossings \
         WHERE slot = ? AND day = ? AND dpu_id = ? AND (at, boot, seq, direction) >= (?, ?, ?, ?) AND (at, boot, seq, direction) < (?, ?, ?, ?) \
         ORDER BY dpu_id DESC LIMIT ?";
 
-    read buckets: "SELECT topic, log_partition, bucket FROM quarantine_buckets \
+    read buckets: "SELECT topic, log_partition, bucket FROM {ks}.quarantine_buckets \
         WHERE directory = 0 AND (topic, log_partition, bucket) >= (?, ?, ?)";
-    read quarantined: "SELECT log_offset, item, reason, detail, dpu_id, received_at, payload, replayed_at FROM quarantine \
+    read quarantined: "SELECT log_offset, item, reason, detail, dpu_id, received_at, payload, replayed_at FROM {ks}.quarantine \
         WHERE topic = ? AND log_partition = ? AND bucket = ? AND (log_offset, item) > (?, ?) LIMIT ?";
 
     write append_edit: "BEGIN BATCH \
-        UPDATE edits SET head = ? WHERE log = 0 IF head = ?; \
-        INSERT INTO edits (log, revision, writer, parts, content) VALUES (0, ?, ?, ?, ?); \
+        UPDATE {ks}.edits SET head = ? WHERE log = 0 IF head = ?; \
+        INSERT INTO {ks}.edits (log, revision, writer, parts, content) VALUES (0, ?, ?, ?, ?); \
         APPLY BATCH";
-    write put_part: "INSERT INTO edit_parts (writer, part, content) VALUES (?, ?, ?)";
-    write drop_parts: "DELETE FROM edit_parts WHERE writer = ?";
-    read edits: "SELECT revision, writer, parts, content FROM edits WHERE log = 0 AND revision > ?";
-    read parts: "SELECT part, content FROM edit_parts WHERE writer = ?";
-    read head: "SELECT head FROM edits WHERE log = 0 LIMIT 1";
-    read writer: "SELECT writer FROM edits WHERE log = 0 AND revision = ?";
+    write put_part: "INSERT INTO {ks}.edit_parts (writer, part, content) VALUES (?, ?, ?)";
+    write drop_parts: "DELETE FROM {ks}.edit_parts WHERE writer = ?";
+    read edits: "SELECT revision, writer, parts, content FROM {ks}.edits WHERE log = 0 AND revision > ?";
+    read parts: "SELECT part, content FROM {ks}.edit_parts WHERE writer = ?";
+    read head: "SELECT head FROM {ks}.edits WHERE log = 0 LIMIT 1";
+    read writer: "SELECT writer FROM {ks}.edits WHERE log = 0 AND revision = ?";
 
-    write put_settings: "UPDATE settings SET writer = ?, value = ? WHERE name = 'store' IF value = ?";
-    read settings: "SELECT writer, value FROM settings WHERE name = 'store'";
-    read decided_settings: "SELECT writer, value FROM settings WHERE name = 'store'";
+    write put_settings: "UPDATE {ks}.settings SET writer = ?, value = ? WHERE name = 'store' IF value = ?";
+    read settings: "SELECT writer, value FROM {ks}.settings WHERE name = 'store'";
+    read decided_settings: "SELECT writer, value FROM {ks}.settings WHERE name = 'store'";
 }
 
 impl Statements {

@@ -14,6 +14,7 @@ use scylla::{DeserializeValue, SerializeValue};
 use store::StoreError;
 
 /// What is stored cannot be read.
+#[allow(clippy::needless_pass_by_value, reason = "`map_err` hands errors over")]
 pub(crate) fn corrupt(what: impl ToString) -> StoreError {
     StoreError::Corrupt(what.to_string())
 }

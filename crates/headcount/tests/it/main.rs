@@ -4,7 +4,8 @@
 mod calit2;
 #[cfg(test)]
 mod commands;
-#[cfg(all(test, feature = "cql"))]
+#[cfg(feature = "cql")]
+#[cfg(test)]
 mod cql;
 #[cfg(test)]
 mod demo;

@@ -6,6 +6,7 @@ mod cluster;
 mod edits;
 mod faults;
 mod ledgers;
+mod logins;
 mod migrations;
 mod proxy;
 mod suite;
