@@ -44,8 +44,24 @@ fn an_engine_dies_with_its_parent() {
 }
 
 #[test]
+fn a_command_finds_the_engines_and_its_status_is_passed_on() {
+    if there(engines::prepare()).is_none() {
+        return;
+    }
+    let script = ["run", "--nodes", "0", "--", "sh", "-c", "echo kafka is at $HEADCOUNT_KAFKA; exit 3"];
+    let output = Command::new(env!("CARGO_BIN_EXE_engines")).args(script).output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    let address = said.split("answers on ").nth(1).unwrap().split(',').next().unwrap();
+    assert!(said.contains(&format!("kafka is at {address}\n")), "{said}");
+    assert!(!Path::new(said.split("logs in ").nth(1).unwrap().lines().next().unwrap()).exists());
+}
+
+#[test]
 fn words_that_make_no_sense_are_answered_with_the_usage() {
-    let output = Command::new(env!("CARGO_BIN_EXE_engines")).args(["up", "--brokers", "many"]).output().unwrap();
-    assert_eq!(output.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&output.stderr).starts_with("usage: engines up"));
+    for words in [&["up", "--brokers", "many"][..], &["up", "--", "true"], &["run", "--"], &["down"], &[]] {
+        let output = Command::new(env!("CARGO_BIN_EXE_engines")).args(words).output().unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        assert!(String::from_utf8_lossy(&output.stderr).starts_with("usage: engines up"));
+    }
 }

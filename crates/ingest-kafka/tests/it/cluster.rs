@@ -189,6 +189,19 @@ impl Traffic {
         }
     }
 
+    /// A device sends all it has once more, wherever it gets to.
+    pub(crate) fn send_again(&mut self, cluster: &Cluster) {
+        let known = u64::try_from(self.truth.len()).unwrap();
+        if known == 0 {
+            return;
+        }
+        let (which, partition) = (self.rng.below(known), self.rng.below(u64::from(cluster.partitions)));
+        let (dpu, keys) = self.truth.iter().nth(usize::try_from(which).unwrap()).unwrap();
+        let crossings = keys.iter().copied().map(Ok).collect();
+        let report = Report { dpu: dpu.clone(), crossings, heartbeat: None, accept_clock: false };
+        cluster.send(u32::try_from(partition).unwrap(), "again", &wire::report::encode(&report));
+    }
+
     /// Waits until the store holds as many crossings as were sent, then compares every row.
     pub(crate) async fn settles_in(&self, store: &dyn Ledgers) {
         let dpus: Vec<DpuId> = self.truth.keys().cloned().collect();
