@@ -8,7 +8,7 @@
 //! - A [`crate::LedgerWrite`] with an older stamp than the DPU's stored counters is dropped whole. That is right because a
 //!   stamp is a function of the log prefix folded so far: the counters of the newer one cover every record the older
 //!   one held, and their own write brought all rows that follow from those records.
-//! - Crossings are packed: up to 128 of a day in a segment, one value. The last ones of a DPU, at most 63, are hot: they
+//! - Crossings are packed: up to 128 of a day in a segment, one value. The last ones of a DPU, at most 31, are hot: they
 //!   stand beside its counters, so that a commit writes one value for each DPU, and most reads of now need one.
 //! - While the volume has less than [`Options::reserve_bytes`] free, writes are refused before they touch anything;
 //!   reads go on. An LSM tree that runs out of space amid a write could not be trusted afterwards.
@@ -43,7 +43,9 @@ use crate::{AppendError, Commit, Edits, Ledgers, OpenError, Quarantined, Setting
 /// What journals may take on disk: the least the database allows.
 const JOURNALS_BYTES: u64 = 64 << 20;
 /// What crossings may take in memory before they are written out: less costs throughput, more costs memory and journals.
-const CROSSINGS_MEMTABLE_BYTES: u64 = 32 << 20;
+const CROSSINGS_MEMTABLE_BYTES: u64 = 16 << 20;
+/// The same for counters: they are written anew with every commit, and only the newest of each DPU is written out.
+const COUNTERS_MEMTABLE_BYTES: u64 = 24 << 20;
 /// The same for each other table.
 const MEMTABLE_BYTES: u64 = 8 << 20;
 
@@ -145,7 +147,7 @@ impl Tables {
         Ok(Self {
             crossings: open(Table::Crossings, crossings_options)?,
             openings: open(Table::Openings, small)?,
-            counters: open(Table::Counters, small)?,
+            counters: open(Table::Counters, || KeyspaceCreateOptions::default().max_memtable_size(COUNTERS_MEMTABLE_BYTES))?,
             edits: open(Table::Edits, small)?,
             settings: open(Table::Settings, small)?,
             quarantine: open(Table::Quarantine, small)?,

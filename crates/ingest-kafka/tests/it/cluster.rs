@@ -12,7 +12,7 @@ use occupancy::id::DpuId;
 use occupancy::ledger::Totals;
 use occupancy::time::UnixMs;
 use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer};
@@ -131,7 +131,14 @@ pub(crate) fn admin(bootstrap: &str) -> AdminClient<DefaultClientContext> {
     ClientConfig::new().set("bootstrap.servers", bootstrap).create().unwrap()
 }
 
-/// Makes a topic with one replica.
+/// What a topic has for a setting.
+pub(crate) async fn setting(bootstrap: &str, topic: &str, name: &str) -> Option<String> {
+    let options = AdminOptions::new().request_timeout(Some(PATIENCE));
+    let described = admin(bootstrap).describe_configs(&[ResourceSpecifier::Topic(topic)], &options).await.unwrap();
+    described.into_iter().next().unwrap().unwrap().get(name).unwrap().value.clone()
+}
+
+/// Makes a topic with as many replicas as is usual there.
 pub(crate) async fn create_topic(bootstrap: &str, topic: &str, partitions: u32, settings: &[(&str, &str)]) {
     let mut new = NewTopic::new(topic, i32::try_from(partitions).unwrap(), TopicReplication::Fixed(-1));
     for (name, value) in settings {
@@ -158,6 +165,13 @@ pub(crate) struct Traffic {
     pub(crate) truth: BTreeMap<DpuId, BTreeSet<Key>>,
 }
 
+/// How many devices there are.
+const DPUS: u32 = 12;
+
+fn dpu(which: usize) -> DpuId {
+    format!("dpu-{which}").parse().unwrap()
+}
+
 impl Traffic {
     pub(crate) fn new(seed: u64) -> Self {
         Self { rng: Rng::new(seed), clock_ms: 1_704_067_200_000, truth: BTreeMap::new() }
@@ -165,7 +179,7 @@ impl Traffic {
 
     /// The next report: mostly new crossings, some hours late, some sent before.
     pub(crate) fn report(&mut self) -> Report {
-        let dpu: DpuId = format!("dpu-{}", self.rng.below(12)).parse().unwrap();
+        let dpu = dpu(usize::try_from(self.rng.below(u64::from(DPUS))).unwrap());
         let sent = self.truth.entry(dpu.clone()).or_default();
         let mut crossings = Vec::new();
         for _ in 0..=self.rng.below(4) {
@@ -189,17 +203,16 @@ impl Traffic {
         }
     }
 
-    /// A device sends all it has once more, wherever it gets to.
+    /// A device sends all it has once more, wherever it gets to. Only every other device does so ever: it would heal a
+    /// loss.
     pub(crate) fn send_again(&mut self, cluster: &Cluster) {
-        let known = u64::try_from(self.truth.len()).unwrap();
-        if known == 0 {
-            return;
-        }
-        let (which, partition) = (self.rng.below(known), self.rng.below(u64::from(cluster.partitions)));
-        let (dpu, keys) = self.truth.iter().nth(usize::try_from(which).unwrap()).unwrap();
+        let which = usize::try_from(self.rng.below(u64::from(DPUS) / 2)).unwrap() * 2;
+        let partition = u32::try_from(self.rng.below(u64::from(cluster.partitions))).unwrap();
+        let dpu = dpu(which);
+        let Some(keys) = self.truth.get(&dpu) else { return };
         let crossings = keys.iter().copied().map(Ok).collect();
-        let report = Report { dpu: dpu.clone(), crossings, heartbeat: None, accept_clock: false };
-        cluster.send(u32::try_from(partition).unwrap(), "again", &wire::report::encode(&report));
+        let report = Report { dpu, crossings, heartbeat: None, accept_clock: false };
+        cluster.send(partition, "again", &wire::report::encode(&report));
     }
 
     /// Waits until the store holds as many crossings as were sent, then compares every row.

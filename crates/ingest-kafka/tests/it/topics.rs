@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use engines::Kafka;
 use ingest_kafka::{ConsumerConfig, KafkaConfig, KafkaError, Producer, TopicPolicy, Wanted, prepare_topics};
-use rdkafka::admin::{AdminOptions, ResourceSpecifier};
+use rdkafka::admin::AdminOptions;
 use store::{Edits, MemoryStore, Settings};
 
-use crate::cluster::{Cluster, PATIENCE, Traffic, admin, create_topic, join_as, metric, new_topic};
+use crate::cluster::{Cluster, PATIENCE, Traffic, admin, create_topic, join_as, metric, new_topic, setting};
 
 fn kafka() -> Option<&'static Kafka> {
     engines::or_skip(Kafka::shared()).unwrap()
@@ -38,13 +38,6 @@ fn command(error: &KafkaError) -> String {
     error.to_string().split('`').nth(1).unwrap().to_owned()
 }
 
-async fn settings(kafka: &Kafka, topic: &str, names: &[&str]) -> Vec<Option<String>> {
-    let options = AdminOptions::new().request_timeout(Some(PATIENCE));
-    let described = admin(&kafka.bootstrap()).describe_configs(&[ResourceSpecifier::Topic(topic)], &options).await.unwrap();
-    let resource = described.into_iter().next().unwrap().unwrap();
-    names.iter().map(|name| resource.get(name).unwrap().value.clone()).collect()
-}
-
 /// The names of all topics.
 fn topics(kafka: &Kafka) -> Vec<String> {
     let metadata = admin(&kafka.bootstrap()).inner().fetch_metadata(None, PATIENCE).unwrap();
@@ -57,9 +50,14 @@ async fn topics_that_are_missing_are_created_as_they_must_be() {
     let (store, topic) = (Arc::new(MemoryStore::new()), new_topic());
     let config = config(kafka, &topic);
     starts(config.clone(), &store).await;
-    let names = ["message.timestamp.type", "cleanup.policy", "unclean.leader.election.enable"];
-    assert_eq!(settings(kafka, &topic, &names).await, ["LogAppendTime", "delete", "false"].map(|value| Some(value.to_owned())));
-    assert_eq!(settings(kafka, &config.kafka.counters_topic, &["cleanup.policy"]).await, [Some("compact".to_owned())]);
+    for (topic, name, value) in [
+        (&topic, "message.timestamp.type", "LogAppendTime"),
+        (&topic, "cleanup.policy", "delete"),
+        (&topic, "unclean.leader.election.enable", "false"),
+        (&config.kafka.counters_topic, "cleanup.policy", "compact"),
+    ] {
+        assert_eq!(setting(&kafka.bootstrap(), topic, name).await.as_deref(), Some(value), "{name} of {topic}");
+    }
     let settings = store.settings().await.unwrap();
     assert_eq!((settings.partitions, settings.epoch, settings.first_start_done), (Some(16), 1, true));
     assert_eq!(settings.cluster_id.map(|id| id.len()), Some(22));

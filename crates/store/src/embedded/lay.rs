@@ -9,7 +9,7 @@ use occupancy::time::Day;
 use crate::{LedgerWrite, StoreError, segment};
 
 /// From so many hot rows on they become segments: below, each commit writes them anew.
-const HOT_ROWS: usize = 64;
+const HOT_ROWS: usize = 32;
 
 /// What changes for one DPU.
 #[derive(Debug, Default, PartialEq, Eq)]
