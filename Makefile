@@ -9,7 +9,7 @@ BUILD := $(CARGO) build --workspace --exclude simulation --locked --bin headcoun
 HEADCOUNT := $(or $(CARGO_TARGET_DIR),target)/debug/headcount
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run engines test lint unit deploy-check promtool format torture simulate bench release clean
+.PHONY: help demo run engines demo-engines test lint unit deploy-check promtool format torture simulate bench release clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +24,10 @@ run: tools ## a server over ./data, nothing in it at first
 
 engines: tools ## real Kafka and Cassandra on this machine until Ctrl-C; ENGINES="--brokers 3 --nodes 3" for clusters
 	$(CARGO) run --package engines --locked -- up $(ENGINES)
+
+demo-engines: tools ## a campus on real Kafka and Cassandra, two consumers; FOR=30s ends it by itself
+	$(BUILD) --bin engines
+	$(or $(CARGO_TARGET_DIR),target)/debug/engines run -- examples/engines.sh $(HEADCOUNT) $(FOR)
 
 test: tools lint deploy-check unit ## everything CI runs: format, lints, every test, deployment files
 
