@@ -8,7 +8,7 @@ use store::{Quarantined, Reason, Source, StoreError};
 
 use crate::CqlStore;
 use crate::read::cql_limit;
-use crate::session::all_of;
+use crate::session::{all_of, first_of};
 use crate::value::{corrupt, instant, timestamp};
 use crate::write::by_partition;
 
@@ -80,16 +80,7 @@ impl CqlStore {
             let after = after.filter(|_| bucket == first).map_or((i64::MIN, -1), |source| (source.offset, i64::from(source.index)));
             self.read_bucket(bucket, after, limit)
         });
-        let mut rows = std::pin::pin!(rows.try_buffered(BUCKETS_AHEAD));
-        let mut found = Vec::new();
-        while let Some(more) = rows.try_next().await? {
-            found.extend(more);
-            if found.len() >= limit {
-                found.truncate(limit);
-                break;
-            }
-        }
-        Ok(found)
+        first_of(rows.try_buffered(BUCKETS_AHEAD), limit).await
     }
 
     async fn read_bucket(&self, bucket: Bucket, after: (i64, i64), limit: usize) -> Result<Vec<Quarantined>, StoreError> {

@@ -12,7 +12,7 @@ use scylla::value::CqlTimestamp;
 use store::StoreError;
 
 use crate::CqlStore;
-use crate::session::{AT_ONCE, all_of};
+use crate::session::{AT_ONCE, all_of, first_of};
 use crate::value::{self, CqlCounters, CrossingColumns, Whole, corrupt, sign, timestamp};
 
 /// How many DPUs of a slot are asked for in one statement.
@@ -119,16 +119,7 @@ impl CqlStore {
         }
         let days = self.read_openings(dpu, from.at.day(), until.plus_ms(-1).day()).await?;
         let rows = days.map_ok(|(day, _)| self.crossings_within(dpu, day, from, Some(until), limit));
-        let mut rows = std::pin::pin!(rows.try_buffered(DAYS_AHEAD));
-        let mut found = Vec::new();
-        while let Some(more) = rows.try_next().await? {
-            found.extend(more);
-            if found.len() >= limit {
-                found.truncate(limit);
-                break;
-            }
-        }
-        Ok(found)
+        first_of(rows.try_buffered(DAYS_AHEAD), limit).await
     }
 
     /// The totals before an instant. Most often its day was active: so that day is asked at once with its opening.

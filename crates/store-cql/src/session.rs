@@ -46,6 +46,18 @@ pub(crate) async fn all_of<T>(futures: Vec<impl Future<Output = Result<T, StoreE
     stream::iter(futures).buffered(at_once).try_collect().await
 }
 
+/// The first items of pages, at most `limit`; the pages after them are not asked for.
+pub(crate) async fn first_of<T>(pages: impl Stream<Item = Result<Vec<T>, StoreError>>, limit: usize) -> Result<Vec<T>, StoreError> {
+    let mut pages = std::pin::pin!(pages);
+    let mut found = Vec::new();
+    while found.len() < limit {
+        let Some(page) = pages.try_next().await? else { break };
+        found.extend(page);
+    }
+    found.truncate(limit);
+    Ok(found)
+}
+
 /// Connects to the cluster, not yet to the keyspace.
 pub(crate) async fn connect(options: &CqlOptions) -> Result<Session, OpenError> {
     let mut policy = DefaultPolicy::builder().token_aware(true);

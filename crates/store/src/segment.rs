@@ -104,9 +104,9 @@ pub(crate) struct Rows<'a> {
 impl Rows<'_> {
     #[inline]
     fn row(&mut self) -> Result<Row, StoreError> {
-        let start = match self.totals {
-            None => Some(Totals { entered: self.reader.u64()?, exited: self.reader.u64()? }),
-            Some(_) => None,
+        let first = match self.totals {
+            None => Totals { entered: self.reader.u64()?, exited: self.reader.u64()? },
+            Some(_) => Totals::default(),
         };
         let lead = self.reader.u64()?;
         let direction = if lead & PLUS == 0 { Direction::Minus } else { Direction::Plus };
@@ -121,13 +121,10 @@ impl Rows<'_> {
                 instant(at, self.reader.i64()?.checked_add(self.expected.lag_ms).ok_or_else(|| corrupt("an append time is out of range"))?)?
             }
         };
-        let totals = match (start, self.totals) {
-            (Some(start), _) => start,
-            (None, before) => {
-                let before = before.unwrap_or_default();
-                let room = before.entered < u64::MAX && before.exited < u64::MAX;
-                if room { before.with(direction) } else { return Err(corrupt("totals have more than 64 bits")) }
-            }
+        let totals = match self.totals {
+            None => first,
+            Some(before) if before.entered < u64::MAX && before.exited < u64::MAX => before.with(direction),
+            Some(_) => return Err(corrupt("totals have more than 64 bits")),
         };
         let row = Row { key: Key { at, boot, seq, direction }, totals, appended_at };
         (self.totals, self.expected) = (Some(totals), Expected::after(&row));

@@ -47,15 +47,6 @@ impl<'a> FjallLedger<'a> {
         view::totals(self, before)
     }
 
-    /// What is stored of it besides its segments.
-    pub(super) fn record(&self) -> Result<value::Record, StoreError> {
-        let Some(bytes) = &self.record else {
-            return Ok(value::Record::default());
-        };
-        let stored = value::read_record(bytes)?;
-        Ok(value::Record { counters: stored.counters, loose: stored.loose, hot: stored.hot().collect::<Result<_, _>>()? })
-    }
-
     /// The rows of each segment of a key's day from the one that could hold the key on.
     pub(super) fn segments_from(&self, key: Key) -> Result<Vec<Vec<Row>>, StoreError> {
         let (first_of_day, last_of_day) = view::bounds(key.at.day());
@@ -88,7 +79,10 @@ impl<'a> FjallLedger<'a> {
     }
 
     fn hot(&self) -> Result<Vec<Row>, StoreError> {
-        Ok(self.record()?.hot)
+        let Some(bytes) = &self.record else {
+            return Ok(Vec::new());
+        };
+        value::read_record(bytes)?.hot().collect()
     }
 }
 

@@ -4,7 +4,6 @@ use std::cmp::Reverse;
 use std::sync::{MutexGuard, PoisonError};
 
 use fjall::{OwnedWriteBatch, PersistMode};
-
 use occupancy::ledger::{Counters, Row};
 use occupancy::time::Day;
 
