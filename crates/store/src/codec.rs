@@ -1,5 +1,7 @@
 //! Numbers and bytes as stored values hold them: LEB128 varints, zigzag for signed ones.
 
+use occupancy::time::UnixMs;
+
 use crate::StoreError;
 
 /// Appends an unsigned number: one byte below 128, at most ten.
@@ -95,6 +97,12 @@ impl<'a> Reader<'a> {
     pub(crate) fn end(self) -> Result<(), StoreError> {
         if self.0.is_empty() { Ok(()) } else { Err(corrupt(&format!("{} bytes follow a value", self.0.len()))) }
     }
+}
+
+/// An instant that was read; `None` where adding it up overflowed.
+pub(crate) fn instant(ms: Option<i64>) -> Result<UnixMs, StoreError> {
+    let at = ms.map(UnixMs::new).ok_or_else(|| corrupt("an instant has more than 64 bits"))?;
+    at.map_err(|error| corrupt(&error.to_string()))
 }
 
 /// What is stored cannot be read.

@@ -24,7 +24,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use fjall::config::{BlockSizePolicy, CompressionPolicy, FilterPolicy, RestartIntervalPolicy};
+use fjall::config::{BlockSizePolicy, CompressionPolicy, RestartIntervalPolicy};
 use fjall::{CompressionType, Database, Keyspace, KeyspaceCreateOptions, Slice, Snapshot};
 use occupancy::crossing::Key;
 use occupancy::edit::Edit;
@@ -84,7 +84,7 @@ struct Inner {
 
 struct Tables {
     crossings: Keyspace,
-    openings: Keyspace,
+    days: Keyspace,
     counters: Keyspace,
     edits: Keyspace,
     settings: Keyspace,
@@ -146,7 +146,7 @@ impl Tables {
         let open = |table: Table, options: fn() -> KeyspaceCreateOptions| db.keyspace(table.name(), options);
         Ok(Self {
             crossings: open(Table::Crossings, crossings_options)?,
-            openings: open(Table::Openings, small)?,
+            days: open(Table::Days, small)?,
             counters: open(Table::Counters, || KeyspaceCreateOptions::default().max_memtable_size(COUNTERS_MEMTABLE_BYTES))?,
             edits: open(Table::Edits, small)?,
             settings: open(Table::Settings, small)?,
@@ -157,7 +157,7 @@ impl Tables {
     fn of(&self, table: Table) -> &Keyspace {
         match table {
             Table::Crossings => &self.crossings,
-            Table::Openings => &self.openings,
+            Table::Days => &self.days,
             Table::Counters => &self.counters,
             Table::Edits => &self.edits,
             Table::Settings => &self.settings,
@@ -166,14 +166,15 @@ impl Tables {
     }
 }
 
-/// Crossings are most of what is stored, and only ever read as ranges: compress them, and spare the filters. Segments
-/// are long for keys and values, so a block holds few: each other one can be found without unpacking those before it.
+/// Crossings are most of what is stored: compress them. A segment that is asked for is there, which spares the filters of
+/// the last level. Segments are long for values, so a block holds few: each other one can be found without unpacking
+/// those before it.
 fn crossings_options() -> KeyspaceCreateOptions {
     KeyspaceCreateOptions::default()
         .data_block_compression_policy(CompressionPolicy::all(CompressionType::Lz4))
         .data_block_size_policy(BlockSizePolicy::all(8 << 10))
         .data_block_restart_interval_policy(RestartIntervalPolicy::all(2))
-        .filter_policy(FilterPolicy::disabled())
+        .expect_point_read_hits(true)
         .max_memtable_size(CROSSINGS_MEMTABLE_BYTES)
 }
 
@@ -249,7 +250,15 @@ impl Ledgers for FjallStore {
         let before = before.to_vec();
         self.run(move |inner| {
             let snapshot = inner.db.snapshot();
-            before.iter().map(|(dpu, at)| inner.ledger(&snapshot, dpu)?.totals(*at)).collect()
+            let mut totals = Vec::with_capacity(before.len());
+            for same in before.chunk_by(|one, next| one.0 == next.0) {
+                let Some((dpu, _)) = same.first() else { continue };
+                let ledger = inner.ledger(&snapshot, dpu)?;
+                for (_, at) in same {
+                    totals.push(ledger.totals(*at)?);
+                }
+            }
+            Ok(totals)
         })
         .await
     }
@@ -300,6 +309,11 @@ impl Store for FjallStore {
     fn size_bytes(&self) -> Option<u64> {
         Some(self.inner.folder.size_bytes())
     }
+}
+
+/// The number of a segment, as its key holds it.
+fn segment_number(number: usize) -> Result<u32, StoreError> {
+    u32::try_from(number).map_err(|_| corrupt(&format!("a day has {number} segments")))
 }
 
 /// What an error of the database means to whoever uses the store.

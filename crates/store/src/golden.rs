@@ -1,4 +1,4 @@
-//! The bytes of format 2, frozen: stores out there hold them.
+//! The bytes of format 3, frozen: stores out there hold them.
 
 use std::cmp::Reverse;
 
@@ -6,11 +6,12 @@ use occupancy::crossing::{Direction, Heartbeat, Key};
 use occupancy::ledger::{Counters, Position, Row, Totals};
 use occupancy::time::{Day, UnixMs};
 
+use crate::day::DayEntry;
 use crate::key::StoreKey;
 use crate::value::Record;
 use crate::{FORMAT, Quarantined, Reason, Settings, Source, segment, value};
 
-const FORMAT_2: &str = include_str!("../tests/golden/format-2.txt");
+const FORMAT_3: &str = include_str!("../tests/golden/format-3.txt");
 
 fn at(ms: i64) -> UnixMs {
     UnixMs::new(ms).unwrap()
@@ -39,9 +40,13 @@ fn ledgers() -> Vec<(&'static str, Vec<u8>)> {
         position: Some(Position { epoch: 2, partition: 11, offset: 123_456 }),
         stamp_us: 1_519_661_200_000_001,
     };
-    assert_eq!(value::read_totals(&value::totals(totals)), Ok(totals));
+    let day = Day(17_588);
+    let days = [DayEntry { opening: Some(totals), starts: rows.iter().map(|row| row.key.at).collect() }, DayEntry::default()];
+    for entry in &days {
+        assert_eq!(DayEntry::decode(day, &entry.encode(day)).as_ref(), Ok(entry));
+    }
     assert_eq!(segment::split(&rows).count(), 1);
-    assert_eq!(segment::decode(plain, &segment::encode(&rows)).collect::<Result<Vec<_>, _>>(), Ok(rows.to_vec()));
+    assert_eq!(segment::decode(&segment::encode(&rows)).collect::<Result<Vec<_>, _>>(), Ok(rows.to_vec()));
     let record = |counters: Option<Counters>, loose, hot: &[Row]| Record { counters, loose, hot: hot.to_vec() };
     let records = [record(Some(full), false, &rows[..2]), record(Some(Counters::default()), false, &[]), record(None, true, &[])];
     for record in &records {
@@ -53,12 +58,13 @@ fn ledgers() -> Vec<(&'static str, Vec<u8>)> {
 
     let dpu = "283".parse().unwrap();
     vec![
-        ("key segment plain", StoreKey::Segment(&dpu, Reverse(plain)).encode()),
-        ("key segment numbered", StoreKey::Segment(&dpu, Reverse(numbered)).encode()),
-        ("key opening", StoreKey::Opening(&dpu, Reverse(Day(17_588))).encode()),
-        ("key opening negative", StoreKey::Opening(&dpu, Reverse(Day(-1))).encode()),
+        ("key segment", StoreKey::Segment(&dpu, day, 258).encode()),
+        ("key segment negative", StoreKey::Segment(&dpu, Day(-1), 0).encode()),
+        ("key day", StoreKey::Day(&dpu, Reverse(day)).encode()),
+        ("key day negative", StoreKey::Day(&dpu, Reverse(Day(-1))).encode()),
         ("key counters", StoreKey::Counters(&dpu).encode()),
-        ("value opening", value::totals(totals)),
+        ("value day", days[0].encode(day)),
+        ("value day without opening", days[1].encode(day)),
         ("value segment", segment::encode(&rows)),
         ("value record", value::record(&records[0])),
         ("value record new", value::record(&records[1])),
@@ -96,9 +102,9 @@ fn others() -> Vec<(&'static str, Vec<u8>)> {
 }
 
 #[test]
-fn format_2_stays_as_it_is() {
-    assert_eq!(FORMAT, 2, "a new format needs a golden file of its own");
+fn format_3_stays_as_it_is() {
+    assert_eq!(FORMAT, 3, "a new format needs a golden file of its own");
     let hex = |bytes: Vec<u8>| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let written: String = ledgers().into_iter().chain(others()).map(|(name, bytes)| format!("{name}: {}\n", hex(bytes))).collect();
-    assert_eq!(written, FORMAT_2, "what is stored has changed:\n{written}");
+    assert_eq!(written, FORMAT_3, "what is stored has changed:\n{written}");
 }

@@ -1,13 +1,12 @@
 //! Every key of the embedded store: as bytes they sort as they do as values.
 //!
-//! Fixed-width numbers are big-endian with the sign bit flipped; `boot` and `seq`, mostly absent or small, take one byte
-//! up to 247; a text ends with a zero byte. What they look like belongs to the store's format number ([`crate::FORMAT`]).
+//! Numbers are big-endian, those with a sign with the sign bit flipped; a text ends with a zero byte. What they look like
+//! belongs to the store's format number ([`crate::FORMAT`]).
 
 use std::cmp::Reverse;
 
-use occupancy::crossing::{Direction, Key};
 use occupancy::id::DpuId;
-use occupancy::time::{Day, UnixMs};
+use occupancy::time::Day;
 
 use crate::codec::{Reader, corrupt};
 use crate::{Source, StoreError};
@@ -16,7 +15,7 @@ use crate::{Source, StoreError};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Table {
     Crossings,
-    Openings,
+    Days,
     Counters,
     Edits,
     Settings,
@@ -28,7 +27,7 @@ impl Table {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Crossings => "crossings",
-            Self::Openings => "openings",
+            Self::Days => "days",
             Self::Counters => "counters",
             Self::Edits => "edits",
             Self::Settings => "settings",
@@ -39,13 +38,13 @@ impl Table {
 
 /// The key of a stored value.
 ///
-/// Segments and openings are kept newest first: "the last one before an instant" is then one seek forward, which costs
-/// the database less than one backward.
+/// Days are kept newest first: "the last one before" is then one seek forward, which costs the database less than one
+/// backward.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum StoreKey<'a> {
-    /// By its first crossing.
-    Segment(&'a DpuId, Reverse<Key>),
-    Opening(&'a DpuId, Reverse<Day>),
+    /// The day's first has the number 0.
+    Segment(&'a DpuId, Day, u32),
+    Day(&'a DpuId, Reverse<Day>),
     Counters(&'a DpuId),
     /// The revision an edit made.
     Edit(u64),
@@ -58,7 +57,7 @@ impl StoreKey<'_> {
     pub(crate) fn table(&self) -> Table {
         match self {
             Self::Segment(..) => Table::Crossings,
-            Self::Opening(..) => Table::Openings,
+            Self::Day(..) => Table::Days,
             Self::Counters(_) => Table::Counters,
             Self::Edit(_) => Table::Edits,
             Self::Settings => Table::Settings,
@@ -70,20 +69,14 @@ impl StoreKey<'_> {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(32);
         match self {
-            Self::Segment(dpu, Reverse(key)) => {
+            Self::Segment(dpu, day, number) => {
                 put_dpu(&mut out, dpu);
-                let start = out.len();
-                out.extend_from_slice(&ordered_i64(key.at.ms()));
-                put_ordered(&mut out, key.boot);
-                put_ordered(&mut out, key.seq);
-                out.push(u8::from(key.direction == Direction::Plus));
-                reverse(&mut out, start);
-            }
-            Self::Opening(dpu, Reverse(day)) => {
-                put_dpu(&mut out, dpu);
-                let start = out.len();
                 out.extend_from_slice(&ordered_i32(day.0));
-                reverse(&mut out, start);
+                out.extend_from_slice(&number.to_be_bytes());
+            }
+            Self::Day(dpu, Reverse(day)) => {
+                put_dpu(&mut out, dpu);
+                out.extend_from_slice(&ordered_i32(!day.0));
             }
             Self::Counters(dpu) => put_dpu(&mut out, dpu),
             Self::Edit(revision) => out.extend_from_slice(&revision.to_be_bytes()),
@@ -107,26 +100,11 @@ pub(crate) fn end_of(dpu: &DpuId) -> Vec<u8> {
     out
 }
 
-/// Reads the first crossing out of a segment's key whose DPU is known.
-pub(crate) fn decode_segment(dpu: &DpuId, bytes: &[u8]) -> Result<Key, StoreError> {
-    let bytes = reversed_after(dpu, bytes);
-    let mut reader = Reader(&bytes);
-    let at = UnixMs::new(take_i64(&mut reader)?).map_err(|error| corrupt(&error.to_string()))?;
-    let (boot, seq) = (take_ordered(&mut reader)?, take_ordered(&mut reader)?);
-    let direction = match reader.byte()? {
-        0 => Direction::Minus,
-        1 => Direction::Plus,
-        other => return Err(corrupt(&format!("there is no direction {other}"))),
-    };
-    reader.end()?;
-    Ok(Key { at, boot, seq, direction })
-}
-
-/// Reads the day out of an opening's key whose DPU is known.
+/// Reads the day out of a key whose DPU is known.
 pub(crate) fn decode_day(dpu: &DpuId, bytes: &[u8]) -> Result<Day, StoreError> {
-    let bytes = reversed_after(dpu, bytes);
-    let mut reader = Reader(&bytes);
-    let day = Day(take_i32(&mut reader)?);
+    let mut reader = Reader(bytes);
+    reader.take(dpu.as_str().len() + 1)?;
+    let day = Day(!take_i32(&mut reader)?);
     reader.end()?;
     Ok(day)
 }
@@ -160,46 +138,12 @@ pub(crate) fn decode_source(bytes: &[u8]) -> Result<Source, StoreError> {
     Ok(source)
 }
 
-/// The complement of bytes sorts them the other way round, where none is the beginning of another.
-fn reverse(out: &mut [u8], start: usize) {
-    out.iter_mut().skip(start).for_each(|byte| *byte = !*byte);
-}
-
-/// What follows the DPU in a key, turned round again.
-fn reversed_after(dpu: &DpuId, bytes: &[u8]) -> Vec<u8> {
-    bytes.iter().skip(dpu.as_str().len() + 1).map(|byte| !byte).collect()
-}
-
 fn ordered_i64(value: i64) -> [u8; 8] {
     (value.cast_unsigned() ^ (1 << 63)).to_be_bytes()
 }
 
 fn ordered_i32(value: i32) -> [u8; 4] {
     (value.cast_unsigned() ^ (1 << 31)).to_be_bytes()
-}
-
-/// The largest number that is its own byte; above, the byte says how many bytes follow.
-const INLINE: u8 = 247;
-
-fn put_ordered(out: &mut Vec<u8>, value: u64) {
-    let bytes = value.to_be_bytes();
-    match u8::try_from(value) {
-        Ok(byte) if byte <= INLINE => out.push(byte),
-        _ => {
-            let zeros = value.leading_zeros() / 8;
-            out.push(INLINE + 8 - zeros as u8);
-            out.extend(bytes.into_iter().skip(zeros as usize));
-        }
-    }
-}
-
-fn take_ordered(reader: &mut Reader<'_>) -> Result<u64, StoreError> {
-    let first = reader.byte()?;
-    if first <= INLINE {
-        return Ok(first.into());
-    }
-    let bytes = reader.take(usize::from(first - INLINE))?;
-    Ok(bytes.iter().fold(0, |value, byte| value << 8 | u64::from(*byte)))
 }
 
 /// An id holds neither a zero byte nor a one.
@@ -245,25 +189,14 @@ fn take_i32(reader: &mut Reader<'_>) -> Result<i32, StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::{Just, Strategy, any, prop_oneof, proptest};
-
-    fn number() -> impl Strategy<Value = u64> {
-        prop_oneof![0_u64..600, any::<u64>(), (any::<u64>(), 0_u32..64).prop_map(|(value, shift)| value >> shift)]
-    }
+    use proptest::prelude::{Strategy, any, prop_oneof, proptest};
 
     fn dpu() -> impl Strategy<Value = DpuId> {
         "[A-Za-z0-9][A-Za-z0-9._:-]{0,2}".prop_map(|id| id.parse().unwrap())
     }
 
-    fn crossing() -> impl Strategy<Value = Key> {
-        let at = prop_oneof![-3_i64..3, UnixMs::MIN.ms()..=UnixMs::MAX.ms()];
-        let direction = prop_oneof![Just(Direction::Minus), Just(Direction::Plus)];
-        (at, number(), number(), direction).prop_map(|(at, boot, seq, direction)| Key {
-            at: UnixMs::new(at).unwrap(),
-            boot,
-            seq,
-            direction,
-        })
+    fn day() -> impl Strategy<Value = Day> {
+        prop_oneof![-3_i32..3, any::<i32>()].prop_map(Day)
     }
 
     fn source() -> impl Strategy<Value = Source> {
@@ -280,42 +213,39 @@ mod tests {
         #![proptest_config(proptest::prelude::ProptestConfig::with_cases(2000))]
 
         #[test]
-        fn byte_order_is_key_order_and_keys_come_back(dpus in (dpu(), dpu()), crossings in (crossing(), crossing()), sources in (source(), source())) {
-            let keys = |dpu, crossing: Key, source| [
-                StoreKey::Segment(dpu, Reverse(crossing)),
-                StoreKey::Opening(dpu, Reverse(crossing.at.day())),
+        fn byte_order_is_key_order_and_keys_come_back(
+            dpus in (dpu(), dpu()), days in (day(), day()), numbers in any::<(u32, u32)>(), sources in (source(), source()),
+        ) {
+            let keys = |dpu, day, number: u32, source| [
+                StoreKey::Segment(dpu, day, number),
+                StoreKey::Day(dpu, Reverse(day)),
                 StoreKey::Counters(dpu),
-                StoreKey::Edit(crossing.seq),
+                StoreKey::Edit(number.into()),
                 StoreKey::Settings,
                 StoreKey::Quarantined(source),
             ];
-            let a = keys(&dpus.0, crossings.0, &sources.0);
-            for b in [keys(&dpus.1, crossings.1, &sources.1), keys(&dpus.0, crossings.1, &sources.1)] {
+            let a = keys(&dpus.0, days.0, numbers.0, &sources.0);
+            let same_dpu = [days.0, days.1].map(|day| keys(&dpus.0, day, numbers.1, &sources.0));
+            for b in same_dpu.into_iter().chain([keys(&dpus.1, days.1, numbers.1, &sources.1)]) {
                 for (a, b) in a.iter().zip(&b) {
                     assert_eq!(a.encode().cmp(&b.encode()), a.cmp(b), "{a:?} {b:?}");
                 }
             }
-            let [segment, opening, counters, edit, _, quarantined] = a.map(|key| key.encode());
-            assert!([&segment, &opening, &counters].into_iter().all(|key| *key < end_of(&dpus.0)));
+            let [segment, day, counters, edit, _, quarantined] = a.map(|key| key.encode());
+            assert!([&segment, &day, &counters].into_iter().all(|key| *key < end_of(&dpus.0)));
             assert_eq!(end_of(&dpus.0) < StoreKey::Counters(&dpus.1).encode(), dpus.0 < dpus.1);
-            assert_eq!(decode_segment(&dpus.0, &segment), Ok(crossings.0));
-            assert_eq!(decode_day(&dpus.0, &opening), Ok(crossings.0.at.day()));
+            assert_eq!(decode_day(&dpus.0, &day), Ok(days.0));
             assert_eq!(decode_dpu(&counters), Ok(dpus.0));
-            assert_eq!(decode_revision(&edit), Ok(crossings.0.seq));
+            assert_eq!(decode_revision(&edit), Ok(numbers.0.into()));
             assert_eq!(decode_source(&quarantined), Ok(sources.0));
         }
 
         #[test]
         fn any_bytes_are_a_key_or_refused(dpu in dpu(), bytes in any::<Vec<u8>>()) {
-            let day = decode_day(&dpu, &bytes).map(|day| StoreKey::Opening(&dpu, Reverse(day)).encode().len());
+            let day = decode_day(&dpu, &bytes).map(|day| StoreKey::Day(&dpu, Reverse(day)).encode().len());
             assert!(day.is_err() || day == Ok(bytes.len()));
-            let read = [
-                decode_segment(&dpu, &bytes).is_ok(),
-                decode_dpu(&bytes).is_ok(),
-                decode_revision(&bytes).is_ok(),
-                decode_source(&bytes).is_ok(),
-            ];
-            assert!(bytes.len() > 1 || read == [false; 4]);
+            let read = [decode_dpu(&bytes).is_ok(), decode_revision(&bytes).is_ok(), decode_source(&bytes).is_ok()];
+            assert!(bytes.len() > 1 || read == [false; 3]);
         }
     }
 }

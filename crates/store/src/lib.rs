@@ -15,6 +15,7 @@ mod codec;
 #[cfg(feature = "testing")]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "a test suite")]
 pub mod conformance;
+mod day;
 mod embedded;
 mod error;
 #[cfg(feature = "testing")]
@@ -49,7 +50,7 @@ pub use quarantine::{Quarantined, Reason, Source};
 pub use settings::Settings;
 
 /// The format of what the embedded store keeps on disk.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 
 /// The ledgers of all DPUs, and what was kept out of them.
 #[async_trait]

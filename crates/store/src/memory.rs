@@ -4,7 +4,7 @@
 //! the stamp of the write that made it. A newer stamp wins; of equal stamps the larger value.
 
 use std::collections::BTreeMap;
-use std::ops::Bound::{Excluded, Unbounded};
+use std::ops::Bound::{self, Excluded, Included, Unbounded};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -15,7 +15,7 @@ use occupancy::ledger::{Counters, Row, Tail, Totals};
 use occupancy::time::{Day, UnixMs};
 
 use crate::value::Record;
-use crate::view::{self, Span, View};
+use crate::view::{self, View};
 use crate::{AppendError, Commit, Edits, LedgerWrite, Ledgers, Quarantined, Settings, Source, Store, StoreError, segment, value};
 
 /// A store that forgets everything with the process.
@@ -58,7 +58,7 @@ impl Ledger {
     fn write(&mut self, write: &LedgerWrite) {
         let stamp_us = write.stamp_us;
         for (day, totals) in &write.openings {
-            put(&mut self.openings, *day, Cell { stamp_us, value: *totals }, |totals| value::totals(*totals));
+            put(&mut self.openings, *day, Cell { stamp_us, value: *totals }, encoded);
         }
         for row in &write.rows {
             put(&mut self.rows, row.key, Cell { stamp_us, value: *row }, |row| segment::encode(std::slice::from_ref(row)));
@@ -71,6 +71,12 @@ impl Ledger {
             }
         }
     }
+}
+
+fn encoded(totals: &Totals) -> Vec<u8> {
+    let mut out = Vec::new();
+    value::put_totals(&mut out, *totals);
+    out
 }
 
 fn put<K: Ord, T: Copy>(cells: &mut BTreeMap<K, Cell<T>>, key: K, cell: Cell<T>, encode: fn(&T) -> Vec<u8>) {
@@ -88,12 +94,14 @@ impl View for Ledger {
         Ok(self.openings.range(from..).map(|(day, cell)| (*day, cell.value)).collect())
     }
 
-    fn rows(&self, span: Span, limit: usize) -> Result<Vec<Row>, StoreError> {
-        Ok(self.rows.range(span).take(limit).map(|(_, cell)| cell.value).collect())
+    fn rows(&self, from: Key, until: Bound<Key>, limit: usize) -> Result<Vec<Row>, StoreError> {
+        Ok(self.rows.range((Included(from), until)).take(limit).map(|(_, cell)| cell.value).collect())
     }
 
-    fn last_row(&self, span: Span) -> Result<Option<Row>, StoreError> {
-        Ok(self.rows.range(span).next_back().map(|(_, cell)| cell.value))
+    fn last_row(&self, day: Day, before: Option<Key>) -> Result<Option<Row>, StoreError> {
+        let (first, last) = view::bounds(day);
+        let until = before.map_or(Included(last), Excluded);
+        Ok(self.rows.range((Included(first), until)).next_back().map(|(_, cell)| cell.value))
     }
 }
 
@@ -213,7 +221,7 @@ mod tests {
         let mut cells = BTreeMap::new();
         let totals = |entered| Totals { entered, exited: 0 };
         for (stamp_us, entered, kept) in [(5, 1, 1), (4, 9, 1), (5, 3, 3), (5, 2, 3), (6, 0, 0)] {
-            put(&mut cells, (), Cell { stamp_us, value: totals(entered) }, |totals| value::totals(*totals));
+            put(&mut cells, (), Cell { stamp_us, value: totals(entered) }, encoded);
             assert_eq!(cells[&()].value, totals(kept));
         }
     }

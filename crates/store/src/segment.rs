@@ -1,8 +1,8 @@
 //! Segments: how crossings of one DPU and day are packed, in key order, most in five bytes each.
 //!
-//! A segment's first key stands outside it. Then follow the totals after its first crossing and, for each crossing,
-//! what its predecessor does not say: ms since it, its direction, and, where they are not as expected, its boot and
-//! sequence number and its append time. Totals of the other crossings follow from their directions.
+//! First stand the instant of its first crossing and the totals after that; then, for each crossing, what its predecessor
+//! does not say: ms since it, its direction, and, where they are not as expected, its boot and sequence number and its
+//! append time. Totals of the other crossings follow from their directions.
 //! What it looks like belongs to the store's format number ([`crate::FORMAT`]).
 
 use occupancy::crossing::{Direction, Key};
@@ -10,7 +10,7 @@ use occupancy::ledger::{Row, Totals};
 use occupancy::time::{Day, UnixMs};
 
 use crate::StoreError;
-use crate::codec::{Reader, corrupt, put_i64, put_u64};
+use crate::codec::{Reader, corrupt, instant, put_i64, put_u64};
 
 /// The crossings of a segment at most: what a search within one, or a merge of a late crossing, has to read.
 pub(crate) const MOST_ROWS: usize = 128;
@@ -30,9 +30,10 @@ pub(crate) fn encode(rows: &[Row]) -> Vec<u8> {
 /// Appends what [`encode`] gives.
 pub(crate) fn put(out: &mut Vec<u8>, rows: &[Row]) {
     let Some(first) = rows.first() else { return };
+    put_i64(out, first.key.at.ms());
     put_u64(out, first.totals.entered);
     put_u64(out, first.totals.exited);
-    let mut expected = Expected::first(first.key);
+    let mut expected = Expected::first(first.key.at);
     for row in rows {
         let flag = |bit: u64, there: bool| if there { bit } else { 0 };
         let new_number = (row.key.boot, row.key.seq) != (expected.boot, expected.seq);
@@ -51,9 +52,9 @@ pub(crate) fn put(out: &mut Vec<u8>, rows: &[Row]) {
     }
 }
 
-/// Reads the rows of a segment whose first key is known.
-pub(crate) fn decode(first: Key, bytes: &[u8]) -> Rows<'_> {
-    Rows { reader: Reader(bytes), expected: Expected::first(first), totals: None }
+/// Reads the rows of a segment.
+pub(crate) fn decode(bytes: &[u8]) -> Rows<'_> {
+    Rows { reader: Reader(bytes), expected: Expected::first(UnixMs::MIN), totals: None }
 }
 
 /// Where rows must be cut: at a new day, where totals do not follow from the one before, and at the longest length.
@@ -81,8 +82,8 @@ struct Expected {
 }
 
 impl Expected {
-    fn first(key: Key) -> Self {
-        Self { at: key.at, boot: key.boot, seq: key.seq, appended_at: key.at, lag_ms: 0 }
+    fn first(at: UnixMs) -> Self {
+        Self { at, boot: 0, seq: 0, appended_at: at, lag_ms: 0 }
     }
 
     fn after(row: &Row) -> Self {
@@ -104,22 +105,21 @@ pub(crate) struct Rows<'a> {
 impl Rows<'_> {
     #[inline]
     fn row(&mut self) -> Result<Row, StoreError> {
-        let first = match self.totals {
-            None => Totals { entered: self.reader.u64()?, exited: self.reader.u64()? },
-            Some(_) => Totals::default(),
-        };
+        let mut first = Totals::default();
+        if self.totals.is_none() {
+            self.expected = Expected::first(instant(Some(self.reader.i64()?))?);
+            first = Totals { entered: self.reader.u64()?, exited: self.reader.u64()? };
+        }
         let lead = self.reader.u64()?;
         let direction = if lead & PLUS == 0 { Direction::Minus } else { Direction::Plus };
-        let at = instant(self.expected.at, (lead >> FLAG_BITS).cast_signed())?;
+        let at = instant(self.expected.at.ms().checked_add((lead >> FLAG_BITS).cast_signed()))?;
         let (boot, seq) = match lead & NEW_NUMBER {
             0 => (self.expected.boot, self.expected.seq),
             _ => (self.reader.u64()?, self.reader.u64()?),
         };
         let appended_at = match lead & NEW_APPEND {
             0 => self.expected.appended_at,
-            _ => {
-                instant(at, self.reader.i64()?.checked_add(self.expected.lag_ms).ok_or_else(|| corrupt("an append time is out of range"))?)?
-            }
+            _ => instant(self.reader.i64()?.checked_add(self.expected.lag_ms).and_then(|lag_ms| at.ms().checked_add(lag_ms)))?,
         };
         let totals = match self.totals {
             None => first,
@@ -164,11 +164,6 @@ pub(crate) fn last_within(
     Ok(last)
 }
 
-fn instant(from: UnixMs, ms: i64) -> Result<UnixMs, StoreError> {
-    let at = from.ms().checked_add(ms).ok_or_else(|| corrupt("an instant has more than 64 bits"))?;
-    UnixMs::new(at).map_err(|error| corrupt(&error.to_string()))
-}
-
 /// The day all rows of a segment have.
 pub(crate) fn day_of(rows: &[Row]) -> Option<Day> {
     rows.first().map(|row| row.key.at.day())
@@ -209,14 +204,14 @@ mod tests {
             let mut back = Vec::new();
             for one in split(&rows) {
                 assert!(one.len() <= MOST_ROWS && one.iter().all(|row| Some(row.key.at.day()) == day_of(one)));
-                back.extend(decode(one[0].key, &encode(one)).map(Result::unwrap));
+                back.extend(decode(&encode(one)).map(Result::unwrap));
             }
             assert_eq!(back, rows);
         }
 
         #[test]
         fn any_bytes_are_rows_or_refused(bytes in any::<Vec<u8>>()) {
-            let rows: Vec<_> = decode(Key::first_at(UnixMs::MIN), &bytes).collect();
+            let rows: Vec<_> = decode(&bytes).collect();
             assert!(rows.len() <= bytes.len() && rows.iter().rev().skip(1).all(Result::is_ok));
         }
     }

@@ -4,7 +4,7 @@ use occupancy::crossing::{Direction, Heartbeat, Key};
 use occupancy::ledger::{Counters, Position, Row, Totals};
 use occupancy::time::UnixMs;
 
-use crate::codec::{Reader, corrupt, put_bytes, put_i64, put_u64};
+use crate::codec::{Reader, corrupt, instant, put_bytes, put_i64, put_u64};
 use crate::{Quarantined, Reason, Source, StoreError, segment};
 
 const HAS_LAST: u8 = 1;
@@ -13,21 +13,6 @@ const HAS_HEARD: u8 = 4;
 const HAS_POSITION: u8 = 8;
 const HAS_COUNTERS: u8 = 16;
 const IS_LOOSE: u8 = 32;
-
-/// An opening.
-pub(crate) fn totals(totals: Totals) -> Vec<u8> {
-    let mut out = Vec::with_capacity(4);
-    put_totals(&mut out, totals);
-    out
-}
-
-/// Reads an opening.
-pub(crate) fn read_totals(bytes: &[u8]) -> Result<Totals, StoreError> {
-    let mut reader = Reader(bytes);
-    let totals = take_totals(&mut reader)?;
-    reader.end()?;
-    Ok(totals)
-}
 
 /// What is kept of a DPU in one cell: its realtime row and its hot rows, the last ones of its ledger, which are not in a
 /// segment yet.
@@ -73,10 +58,7 @@ pub(crate) fn record(record: &Record) -> Vec<u8> {
         put_i64(&mut out, partition.into());
         put_i64(&mut out, offset);
     }
-    if let Some(first) = hot.first() {
-        put_key(&mut out, first.key);
-        segment::put(&mut out, hot);
-    }
+    segment::put(&mut out, hot);
     out
 }
 
@@ -85,13 +67,13 @@ pub(crate) fn record(record: &Record) -> Vec<u8> {
 pub(crate) struct Stored<'a> {
     pub(crate) counters: Option<Counters>,
     pub(crate) loose: bool,
-    hot: Option<(Key, &'a [u8])>,
+    hot: &'a [u8],
 }
 
 impl Stored<'_> {
     /// The hot rows.
-    pub(crate) fn hot(&self) -> impl Iterator<Item = Result<Row, StoreError>> {
-        self.hot.into_iter().flat_map(|(first, bytes)| segment::decode(first, bytes))
+    pub(crate) fn hot(&self) -> segment::Rows<'_> {
+        segment::decode(self.hot)
     }
 }
 
@@ -117,8 +99,8 @@ pub(crate) fn read_record(bytes: &[u8]) -> Result<Stored<'_>, StoreError> {
     if flags & HAS_POSITION != 0 {
         counters.position = Some(Position { epoch: reader.narrow()?, partition: reader.narrow()?, offset: reader.i64()? });
     }
-    let hot = if reader.0.is_empty() { None } else { Some((take_key(&mut reader)?, reader.0)) };
-    Ok(Stored { counters: Some(counters).filter(|_| flags & HAS_COUNTERS != 0), loose: flags & IS_LOOSE != 0, hot })
+    let there = flags & HAS_COUNTERS != 0;
+    Ok(Stored { counters: there.then_some(counters), loose: flags & IS_LOOSE != 0, hot: reader.0 })
 }
 
 /// What a quarantined piece's source does not say.
@@ -164,12 +146,14 @@ fn reason_code(reason: Reason) -> u8 {
     }
 }
 
-fn put_totals(out: &mut Vec<u8>, totals: Totals) {
+/// Appends totals.
+pub(crate) fn put_totals(out: &mut Vec<u8>, totals: Totals) {
     put_u64(out, totals.entered);
     put_u64(out, totals.exited);
 }
 
-fn take_totals(reader: &mut Reader<'_>) -> Result<Totals, StoreError> {
+/// Reads totals.
+pub(crate) fn take_totals(reader: &mut Reader<'_>) -> Result<Totals, StoreError> {
     Ok(Totals { entered: reader.u64()?, exited: reader.u64()? })
 }
 
@@ -188,9 +172,4 @@ fn take_key(reader: &mut Reader<'_>) -> Result<Key, StoreError> {
 
 fn take_instant(reader: &mut Reader<'_>) -> Result<UnixMs, StoreError> {
     instant(Some(reader.i64()?))
-}
-
-fn instant(ms: Option<i64>) -> Result<UnixMs, StoreError> {
-    let at = ms.map(UnixMs::new).ok_or_else(|| corrupt("an instant has more than 64 bits"))?;
-    at.map_err(|error| corrupt(&error.to_string()))
 }

@@ -1,6 +1,6 @@
 //! Where the rows of one write go: into segments, or among the hot rows beside the counters. Pure but for what it reads.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use occupancy::crossing::Key;
 use occupancy::ledger::Row;
@@ -14,10 +14,10 @@ const HOT_ROWS: usize = 32;
 /// What changes for one DPU.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Laid {
-    /// Segments to write, in key order.
+    /// For some days, how many of its segments stay; of the others, all do.
+    pub(crate) kept: BTreeMap<Day, usize>,
+    /// Segments to write after those that stay, in key order.
     pub(crate) segments: Vec<Vec<Row>>,
-    /// First keys of segments that are no more.
-    pub(crate) removed: Vec<Key>,
     /// What is hot from now on.
     pub(crate) hot: Vec<Row>,
 }
@@ -31,13 +31,13 @@ pub(crate) fn append(mut hot: Vec<Row>, write: &LedgerWrite, hot_day: Option<Day
     laid
 }
 
-/// Any rows: those stored of the days they touch are read with `segments_from`, which gives the rows of each segment of
-/// the key's day from the one that could hold the key on.
+/// Any rows: those stored of the days they touch are read with `segments_from`, which gives the number of the segment
+/// that could hold the key and the rows of that day from there on.
 pub(crate) fn merge(
     hot: Vec<Row>,
     write: &LedgerWrite,
     hot_day: Option<Day>,
-    mut segments_from: impl FnMut(Key) -> Result<Vec<Vec<Row>>, StoreError>,
+    mut segments_from: impl FnMut(Key) -> Result<(usize, Vec<Row>), StoreError>,
 ) -> Result<Laid, StoreError> {
     let mut firsts: BTreeMap<Day, Key> = BTreeMap::new();
     for row in &write.rows {
@@ -45,11 +45,10 @@ pub(crate) fn merge(
     }
     let mut laid = Laid::default();
     let mut rows: BTreeMap<Key, Row> = BTreeMap::new();
-    for first in firsts.values() {
-        for stored in segments_from(*first)? {
-            laid.removed.extend(stored.first().map(|row| row.key));
-            rows.extend(stored.into_iter().map(|row| (row.key, row)));
-        }
+    for (day, first) in &firsts {
+        let (kept, stored) = segments_from(*first)?;
+        laid.kept.insert(*day, kept);
+        rows.extend(stored.into_iter().map(|row| (row.key, row)));
     }
     let was_hot = segment::day_of(&hot);
     if was_hot == hot_day && !firsts.keys().any(|day| Some(*day) == was_hot) {
@@ -59,8 +58,6 @@ pub(crate) fn merge(
     }
     rows.extend(write.rows.iter().map(|row| (row.key, *row)));
     laid.cut(&rows.into_values().collect::<Vec<_>>(), hot_day);
-    let written: BTreeSet<Key> = laid.segments.iter().filter_map(|one| one.first()).map(|row| row.key).collect();
-    laid.removed.retain(|key| !written.contains(key));
     Ok(laid)
 }
 

@@ -1,13 +1,15 @@
 //! Writes: each one atomic batch, made under one lock and synced before it returns.
 
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::sync::{MutexGuard, PoisonError};
 
 use fjall::{OwnedWriteBatch, PersistMode};
 use occupancy::ledger::{Counters, Row};
 use occupancy::time::Day;
 
-use super::{Inner, store_error};
+use super::{Inner, segment_number, store_error};
+use crate::day::DayEntry;
 use crate::embedded::lay::{self, Laid};
 use crate::embedded::space::Space;
 use crate::key::StoreKey;
@@ -54,9 +56,6 @@ impl Inner {
         if stored.counters.is_some_and(|counters| counters.stamp_us > write.stamp_us) {
             return Ok(());
         }
-        for (day, totals) in &write.openings {
-            self.put(batch, &StoreKey::Opening(&write.dpu, Reverse(*day)), value::totals(*totals));
-        }
         // Once a commit was cut short, crossings may lie where the counters do not say: nothing is taken to be new.
         let loose = stored.loose || write.counters.is_none();
         let last = |counters: Option<Counters>| counters.and_then(|counters| counters.last);
@@ -65,16 +64,38 @@ impl Inner {
         let appends = !loose && write.rows.first().is_none_or(newer);
         let hot = stored.hot().collect::<Result<_, _>>()?;
         let laid = if appends { lay::append(hot, write, hot_day) } else { self.merge(hot, write, hot_day)? };
-        for key in laid.removed {
-            batch.remove(&self.tables.crossings, StoreKey::Segment(&write.dpu, Reverse(key)).encode());
-        }
-        for rows in &laid.segments {
-            if let Some(first) = rows.first() {
-                self.put(batch, &StoreKey::Segment(&write.dpu, Reverse(first.key)), segment::encode(rows));
-            }
-        }
+        self.put_days(batch, write, &laid)?;
         let record = Record { counters: write.counters.or(stored.counters), loose, hot: laid.hot };
         self.put(batch, &StoreKey::Counters(&write.dpu), value::record(&record));
+        Ok(())
+    }
+
+    /// Writes the days that change: their openings and segments.
+    fn put_days(&self, batch: &mut OwnedWriteBatch, write: &LedgerWrite, laid: &Laid) -> Result<(), StoreError> {
+        let LedgerWrite { dpu, openings, .. } = write;
+        let segments = laid.segments.iter().filter_map(|rows| Some((segment::day_of(rows)?, rows)));
+        let mut days: BTreeSet<Day> = openings.iter().map(|(day, _)| *day).chain(laid.kept.keys().copied()).collect();
+        days.extend(segments.clone().map(|(day, _)| day));
+        let mut segments = segments.peekable();
+        for day in days {
+            let key = StoreKey::Day(dpu, Reverse(day));
+            let stored = self.tables.days.get(key.encode()).map_err(store_error)?;
+            let mut entry = stored.map_or_else(|| Ok(DayEntry::default()), |bytes| DayEntry::decode(day, &bytes))?;
+            if let Some((_, opening)) = openings.iter().find(|(one, _)| *one == day) {
+                entry.opening = Some(*opening);
+            }
+            let stored_segments = entry.starts.len();
+            entry.starts.truncate(laid.kept.get(&day).copied().unwrap_or(stored_segments));
+            while let Some((_, rows)) = segments.next_if(|(one, _)| *one == day) {
+                let number = segment_number(entry.starts.len())?;
+                self.put(batch, &StoreKey::Segment(dpu, day, number), segment::encode(rows));
+                entry.starts.extend(rows.first().map(|first| first.key.at));
+            }
+            for number in entry.starts.len()..stored_segments {
+                batch.remove(&self.tables.crossings, StoreKey::Segment(dpu, day, segment_number(number)?).encode());
+            }
+            self.put(batch, &key, entry.encode(day));
+        }
         Ok(())
     }
 
