@@ -247,6 +247,10 @@ impl<A: Ack> Worker<A> {
                 // What is queued is still received; nothing joins it.
                 self.items.close();
                 self.items.recv_many(&mut received, limit).await;
+            } else {
+                // Those who are about to queue something go first: under load a commit then holds more, and costs no more.
+                tokio::task::yield_now().await;
+                received.extend(std::iter::from_fn(|| self.items.try_recv().ok()).take(limit - received.len()));
             }
         }
         self.waiting.extend(received.into_iter().map(|queued| queued.item));

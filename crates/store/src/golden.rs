@@ -47,12 +47,12 @@ fn ledgers() -> Vec<(&'static str, Vec<u8>)> {
     }
     assert_eq!(segment::split(&rows).count(), 1);
     assert_eq!(segment::decode(&segment::encode(&rows)).collect::<Result<Vec<_>, _>>(), Ok(rows.to_vec()));
-    let record = |counters: Option<Counters>, loose, hot: &[Row]| Record { counters, loose, hot: hot.to_vec() };
+    let record = |counters: Option<Counters>, loose, hot: &[Row]| Record { counters, loose, hot: segment::encode(hot) };
     let records = [record(Some(full), false, &rows[..2]), record(Some(Counters::default()), false, &[]), record(None, true, &[])];
     for record in &records {
         let bytes = value::record(record);
         let stored = value::read_record(&bytes).unwrap();
-        let hot = stored.hot().map(Result::unwrap).collect();
+        let hot = stored.hot.to_vec();
         assert_eq!(Record { counters: stored.counters, loose: stored.loose, hot }, *record);
     }
 

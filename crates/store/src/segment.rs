@@ -28,12 +28,32 @@ pub(crate) fn encode(rows: &[Row]) -> Vec<u8> {
 }
 
 /// Appends what [`encode`] gives.
-pub(crate) fn put(out: &mut Vec<u8>, rows: &[Row]) {
+fn put(out: &mut Vec<u8>, rows: &[Row]) {
     let Some(first) = rows.first() else { return };
     put_i64(out, first.key.at.ms());
     put_u64(out, first.totals.entered);
     put_u64(out, first.totals.exited);
-    let mut expected = Expected::first(first.key.at);
+    put_rows(out, Expected::first(first.key.at), rows);
+}
+
+/// Adds rows to a segment without unpacking it, if they follow and it then has at most `most`; whether they were added.
+pub(crate) fn extend(segment: &mut Vec<u8>, rows: &[Row], most: usize) -> Result<bool, StoreError> {
+    let (mut stored, mut last) = (0, None);
+    for row in decode(segment) {
+        (stored, last) = (stored + 1, Some(row?));
+    }
+    let joined = last.iter().zip(rows).chain(rows.iter().zip(rows.iter().skip(1)));
+    if stored + rows.len() > most || !joined.into_iter().all(|(one, next)| follows(one, next)) {
+        return Ok(false);
+    }
+    match last {
+        None => put(segment, rows),
+        Some(last) => put_rows(segment, Expected::after(&last), rows),
+    }
+    Ok(true)
+}
+
+fn put_rows(out: &mut Vec<u8>, mut expected: Expected, rows: &[Row]) {
     for row in rows {
         let flag = |bit: u64, there: bool| if there { bit } else { 0 };
         let new_number = (row.key.boot, row.key.seq) != (expected.boot, expected.seq);
@@ -52,6 +72,11 @@ pub(crate) fn put(out: &mut Vec<u8>, rows: &[Row]) {
     }
 }
 
+/// Whether a row may stand after another in a segment.
+fn follows(one: &Row, next: &Row) -> bool {
+    one.key.at.day() == next.key.at.day() && one.totals.with(next.key.direction) == next.totals
+}
+
 /// Reads the rows of a segment.
 pub(crate) fn decode(bytes: &[u8]) -> Rows<'_> {
     Rows { reader: Reader(bytes), expected: Expected::first(UnixMs::MIN), totals: None }
@@ -60,11 +85,8 @@ pub(crate) fn decode(bytes: &[u8]) -> Rows<'_> {
 /// Where rows must be cut: at a new day, where totals do not follow from the one before, and at the longest length.
 pub(crate) fn split(mut rows: &[Row]) -> impl Iterator<Item = &[Row]> {
     std::iter::from_fn(move || {
-        let follows = |pair: &[Row]| {
-            let [one, next] = pair else { return false };
-            one.key.at.day() == next.key.at.day() && one.totals.with(next.key.direction) == next.totals
-        };
-        let n = rows.windows(2).take(MOST_ROWS - 1).take_while(|pair| follows(pair)).count() + 1;
+        let pairs = rows.iter().zip(rows.iter().skip(1));
+        let n = pairs.take(MOST_ROWS - 1).take_while(|(one, next)| follows(one, next)).count() + 1;
         let (one, rest) = rows.split_at_checked(n)?;
         rows = rest;
         Some(one)
@@ -207,6 +229,22 @@ mod tests {
                 back.extend(decode(&encode(one)).map(Result::unwrap));
             }
             assert_eq!(back, rows);
+        }
+
+        #[test]
+        fn rows_that_follow_are_added(rows in rows(), at in 0_usize..20, more in 0_usize..20, most in 0_usize..40) {
+            let Some(one) = split(&rows).max_by_key(|one| one.len()) else { return Ok(()) };
+            let (before, after) = one.split_at(at.min(one.len()));
+            let after = &after[..more.min(after.len())];
+            let mut segment = encode(before);
+            let whole = encode(&[before, after].concat());
+            let fits = before.len() + after.len() <= most;
+            assert_eq!(extend(&mut segment, after, most), Ok(fits));
+            assert_eq!(segment, if fits { whole } else { encode(before) });
+            let stranger = rows.iter().find(|row| before.last().is_some_and(|last| !follows(last, row)));
+            if let Some(stranger) = stranger {
+                assert_eq!(extend(&mut segment, &[after, &[*stranger]].concat(), 0), Ok(false));
+            }
         }
 
         #[test]

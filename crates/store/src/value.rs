@@ -1,7 +1,7 @@
 //! Stored values, compact; what they look like belongs to the store's format number (see [`crate::FORMAT`]).
 
 use occupancy::crossing::{Direction, Heartbeat, Key};
-use occupancy::ledger::{Counters, Position, Row, Totals};
+use occupancy::ledger::{Counters, Position, Totals};
 use occupancy::time::UnixMs;
 
 use crate::codec::{Reader, corrupt, instant, put_bytes, put_i64, put_u64};
@@ -22,8 +22,8 @@ pub(crate) struct Record {
     pub(crate) counters: Option<Counters>,
     /// Whether crossings may be stored that the counters do not know, as a commit was cut short.
     pub(crate) loose: bool,
-    /// Of one day, in key order, after every crossing in a segment.
-    pub(crate) hot: Vec<Row>,
+    /// A segment of one day, after all others; empty for none.
+    pub(crate) hot: Vec<u8>,
 }
 
 /// A DPU's record.
@@ -37,7 +37,7 @@ pub(crate) fn record(record: &Record) -> Vec<u8> {
         | flag(HAS_HEARD, heard.is_some())
         | flag(HAS_POSITION, position.is_some())
         | flag(IS_LOOSE, *loose);
-    let mut out = Vec::with_capacity(80 + 6 * hot.len());
+    let mut out = Vec::with_capacity(80 + hot.len());
     out.push(flags);
     put_i64(&mut out, stamp_us);
     put_totals(&mut out, opening);
@@ -58,7 +58,7 @@ pub(crate) fn record(record: &Record) -> Vec<u8> {
         put_i64(&mut out, partition.into());
         put_i64(&mut out, offset);
     }
-    segment::put(&mut out, hot);
+    out.extend_from_slice(hot);
     out
 }
 
@@ -67,12 +67,12 @@ pub(crate) fn record(record: &Record) -> Vec<u8> {
 pub(crate) struct Stored<'a> {
     pub(crate) counters: Option<Counters>,
     pub(crate) loose: bool,
-    hot: &'a [u8],
+    pub(crate) hot: &'a [u8],
 }
 
 impl Stored<'_> {
-    /// The hot rows.
-    pub(crate) fn hot(&self) -> segment::Rows<'_> {
+    /// The hot rows, unpacked.
+    pub(crate) fn hot_rows(&self) -> segment::Rows<'_> {
         segment::decode(self.hot)
     }
 }

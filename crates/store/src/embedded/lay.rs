@@ -18,8 +18,17 @@ pub(crate) struct Laid {
     pub(crate) kept: BTreeMap<Day, usize>,
     /// Segments to write after those that stay, in key order.
     pub(crate) segments: Vec<Vec<Row>>,
-    /// What is hot from now on.
-    pub(crate) hot: Vec<Row>,
+    /// What is hot from now on, packed.
+    pub(crate) hot: Vec<u8>,
+}
+
+/// A few rows that stay hot beside those that are: most commits, and nothing is unpacked. `None` where there is more to do.
+pub(crate) fn grow(hot: &[u8], write: &LedgerWrite, hot_day: Option<Day>) -> Result<Option<Laid>, StoreError> {
+    let stay = write.rows.last().is_some_and(|last| Some(last.key.at.day()) == hot_day);
+    let mut grown = Vec::with_capacity(hot.len() + 8 * write.rows.len());
+    grown.extend_from_slice(hot);
+    let grew = stay && segment::extend(&mut grown, &write.rows, HOT_ROWS - 1)?;
+    Ok(grew.then(|| Laid { hot: grown, ..Laid::default() }))
 }
 
 /// Rows that all come after what is stored: nothing is read. `hot_day` is the last day of the ledger, or `None` where
@@ -52,7 +61,7 @@ pub(crate) fn merge(
     }
     let was_hot = segment::day_of(&hot);
     if was_hot == hot_day && !firsts.keys().any(|day| Some(*day) == was_hot) {
-        laid.hot = hot;
+        laid.hot = segment::encode(&hot);
     } else {
         rows.extend(hot.into_iter().map(|row| (row.key, row)));
     }
@@ -67,7 +76,7 @@ impl Laid {
         let mut cuts = segment::split(rows).peekable();
         while let Some(one) = cuts.next() {
             let hot = cuts.peek().is_none() && one.len() < HOT_ROWS && segment::day_of(one) == hot_day;
-            if hot { self.hot = one.to_vec() } else { self.segments.push(one.to_vec()) }
+            if hot { self.hot = segment::encode(one) } else { self.segments.push(one.to_vec()) }
         }
     }
 }

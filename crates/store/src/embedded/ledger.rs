@@ -43,7 +43,7 @@ impl<'a> FjallLedger<'a> {
             if counters.last.is_none_or(|last| last.at < before) {
                 return Ok(counters.totals());
             }
-            let hot = segment::last_within(stored.hot(), |key| key.at < before)?;
+            let hot = segment::last_within(stored.hot_rows(), |key| key.at < before)?;
             if let Some(hot) = hot {
                 return Ok(counters.opening.plus(hot.totals));
             }
@@ -132,7 +132,7 @@ impl View for FjallLedger<'_> {
                 }
             }
         }
-        for row in self.stored()?.hot() {
+        for row in self.stored()?.hot_rows() {
             let row = row?;
             if rows.len() < limit && span.contains(&row.key) {
                 rows.push(row);
@@ -143,7 +143,7 @@ impl View for FjallLedger<'_> {
 
     fn last_row(&self, day: Day, before: Option<Key>) -> Result<Option<Row>, StoreError> {
         let within = |key: &Key| key.at.day() == day && before.is_none_or(|before| *key < before);
-        if let Some(hot) = segment::last_within(self.stored()?.hot(), within)? {
+        if let Some(hot) = segment::last_within(self.stored()?.hot_rows(), within)? {
             return Ok(Some(hot));
         }
         let entry = self.day(day)?;

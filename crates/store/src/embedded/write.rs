@@ -62,8 +62,14 @@ impl Inner {
         let hot_day = last(write.counters).filter(|_| !loose).map(|last| last.at.day());
         let newer = |first: &Row| last(stored.counters).is_none_or(|last| last < first.key);
         let appends = !loose && write.rows.first().is_none_or(newer);
-        let hot = stored.hot().collect::<Result<_, _>>()?;
-        let laid = if appends { lay::append(hot, write, hot_day) } else { self.merge(hot, write, hot_day)? };
+        let quick = if appends { lay::grow(stored.hot, write, hot_day)? } else { None };
+        let laid = match quick {
+            Some(laid) => laid,
+            None => {
+                let hot = stored.hot_rows().collect::<Result<_, _>>()?;
+                if appends { lay::append(hot, write, hot_day) } else { self.merge(hot, write, hot_day)? }
+            }
+        };
         self.put_days(batch, write, &laid)?;
         let record = Record { counters: write.counters.or(stored.counters), loose, hot: laid.hot };
         self.put(batch, &StoreKey::Counters(&write.dpu), value::record(&record));
