@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use serde_json::{Value, json};
 
 /// Measures a release build of headcount: what it takes in, answers and needs
@@ -12,6 +12,9 @@ pub(crate) struct Args {
     /// A smaller run, in half a minute: to see that it works, not for figures
     #[arg(long)]
     pub quick: bool,
+    /// Measure only this; may be given several times
+    #[arg(long, value_enum, value_name = "PART")]
+    pub only: Vec<Part>,
     /// Write the figures here too, as JSON
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
@@ -30,9 +33,42 @@ pub(crate) struct Args {
     /// The program [default: headcount beside this one]
     #[arg(long, value_name = "FILE")]
     pub program: Option<PathBuf>,
+    /// Measure on this Kafka instead of the embedded store; needs --store too
+    #[arg(long, env = "HEADCOUNT_KAFKA", value_name = "HOST:PORT,...", requires = "store")]
+    pub kafka: Option<String>,
+    /// Measure on this cluster; keyspaces and topics of their own are made there, and left there
+    #[arg(long, env = "HEADCOUNT_STORE", value_name = "cql://HOST,...", requires = "kafka")]
+    pub store: Option<String>,
     /// Where temporary stores go; on a disk, not in memory [default: beside this program]
     #[arg(long, value_name = "FOLDER")]
     pub folder: Option<PathBuf>,
+}
+
+/// What can be measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Part {
+    /// Posts of one crossing
+    Singles,
+    /// Bodies of 1,000 crossings of as many DPUs
+    Spread,
+    /// Memory when 100,000 DPUs have reported
+    Memory,
+    /// Bodies of 1,000 crossings of one DPU, and counts at two sizes
+    Reads,
+    /// On engines: a backlog of 100,000 DPUs, and the same rows by the bare driver
+    Backlog,
+    /// On engines: a steady 1,700 crossings a second, from Kafka to an answer
+    Steady,
+    /// On engines: counts of spaces with one doorway, and one row by the bare driver
+    Lookups,
+}
+
+impl Args {
+    /// Whether to measure a part.
+    pub(crate) fn wants(&self, part: Part) -> bool {
+        let on_engines = matches!(part, Part::Backlog | Part::Steady | Part::Lookups);
+        on_engines == self.kafka.is_some() && (self.only.is_empty() || self.only.contains(&part))
+    }
 }
 
 /// How much of each scenario.
@@ -56,6 +92,12 @@ pub(crate) struct Plan {
     pub rounds: usize,
     /// Reads a round.
     pub reads: usize,
+    /// Crossings of the backlog on engines.
+    pub backlog: usize,
+    /// How long the steady load on engines lasts, in s.
+    pub steady_s: usize,
+    /// Counts a round on engines.
+    pub lookups: usize,
 }
 
 impl Plan {
@@ -74,22 +116,26 @@ impl Plan {
             reporting_dpus: size(args.reporting_dpus, 100_000, 10_000),
             rounds: size(None, 10, 4),
             reads: size(None, 10_000, 2_000),
+            backlog: size(None, 1_000_000, 50_000),
+            steady_s: size(None, 60, 5),
+            lookups: size(None, 2_000, 200),
         }
     }
 
     pub(crate) fn text(&self) -> String {
-        let Self { connections, lanes, large, small, spread, singles, reporting_dpus, rounds, reads } = self;
+        let Self { connections, lanes, large, small, spread, singles, reporting_dpus, rounds, reads, backlog, steady_s, lookups } = self;
         format!(
             "settings: {connections} connections, {lanes} lanes; {large} crossings in bodies of one DPU, {spread} in bodies of 1,000 DPUs, \
-             {singles} one by one;\n  {rounds} rounds of {reads} reads at {small} and {large} crossings; {reporting_dpus} DPUs for memory"
+             {singles} one by one;\n  {rounds} rounds of {reads} reads at {small} and {large} crossings; {reporting_dpus} DPUs for memory;\n  on engines: \
+             a backlog of {backlog}, {steady_s} s of a steady load, {rounds} rounds of {lookups} counts"
         )
     }
 
     pub(crate) fn to_json(self) -> Value {
-        let Self { connections, lanes, large, small, spread, singles, reporting_dpus, rounds, reads } = self;
+        let Self { connections, lanes, large, small, spread, singles, reporting_dpus, rounds, reads, backlog, steady_s, lookups } = self;
         json!({
             "connections": connections, "lanes": lanes, "large": large, "small": small, "spread": spread, "singles": singles,
-            "reporting_dpus": reporting_dpus, "rounds": rounds, "reads": reads,
+            "reporting_dpus": reporting_dpus, "rounds": rounds, "reads": reads, "backlog": backlog, "steady_s": steady_s, "lookups": lookups,
         })
     }
 }

@@ -90,7 +90,7 @@ impl Fleet {
     }
 
     /// The net of what a DPU saw earlier than this long after the beginning.
-    fn net_before(&self, dpu: usize, before_ms: i64) -> i64 {
+    pub(crate) fn net_before(&self, dpu: usize, before_ms: i64) -> i64 {
         let whole = usize::try_from(before_ms / STEP_MS).unwrap_or(0).min(self.per_dpu);
         let partly = whole < self.per_dpu && seen(dpu, whole).at_ms < BEGINNING_MS + before_ms;
         let sums = self.net.get(dpu).and_then(|sums| sums.get(whole + usize::from(partly)));

@@ -5,6 +5,7 @@
 mod args;
 mod bare;
 mod client;
+mod engines;
 mod figure;
 mod fleet;
 mod ingest;
@@ -18,8 +19,9 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::Parser;
 use serde_json::json;
+use tokio::runtime::Builder;
 
-use crate::args::{Args, Plan};
+use crate::args::{Args, Part, Plan};
 use crate::figure::{Figure, print, to_json};
 use crate::served::Program;
 
@@ -38,13 +40,26 @@ fn run(args: &Args) -> Result<()> {
     let program = Program::find(args)?;
     let machine = machine::describe(&program)?;
     println!("{}\n{}\n", machine.text(), plan.text());
-    // One thread: the client is to cost the server little of the two or more cores they share.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    // One thread: the client is to cost the server little of the two or more cores they share. The bare driver that is
+    // compared with a consumer on engines has as many threads as that.
+    let on_engines = args.kafka.is_some();
+    let mut runtime = if on_engines { Builder::new_multi_thread() } else { Builder::new_current_thread() };
+    let runtime = runtime.enable_all().build()?;
     let figures: Vec<Figure> = runtime.block_on(async {
-        let mut figures = ingest::singles(&program, &plan).await?;
-        figures.extend(ingest::many_dpus(&program, &plan).await?);
-        figures.extend(memory::reported(&program, &plan).await?);
-        figures.extend(reads::at_both_sizes(&program, &plan).await?);
+        let mut figures = Vec::new();
+        if args.wants(Part::Singles) {
+            figures.extend(ingest::singles(&program, &plan).await?);
+        }
+        if args.wants(Part::Spread) {
+            figures.extend(ingest::many_dpus(&program, &plan).await?);
+        }
+        if args.wants(Part::Memory) {
+            figures.extend(memory::reported(&program, &plan).await?);
+        }
+        if args.wants(Part::Reads) {
+            figures.extend(reads::at_both_sizes(&program, &plan).await?);
+        }
+        figures.extend(engines::measure(&program, args, &plan).await?);
         Ok::<_, anyhow::Error>(figures)
     })?;
     println!();

@@ -57,12 +57,17 @@ impl Served {
     pub(crate) fn over(program: &Program, folder: &Path) -> Result<Self> {
         let store = format!("fjall:{}", folder.display());
         let lanes = program.lanes.to_string();
-        let words = ["serve", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0", "--lanes", &lanes, "--store", &store];
+        Self::run(program, &["serve", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0", "--lanes", &lanes, "--store", &store])
+    }
+
+    /// Starts it with these arguments; `address` is the first it says it answers at.
+    pub(crate) fn run(program: &Program, words: &[&str]) -> Result<Self> {
         let mut child = Command::new(&program.path).args(words).env("HEADCOUNT_LOG", "warn").stdout(Stdio::piped()).spawn()?;
         let mut lines = BufReader::new(child.stdout.take().context("the server has no output")?).lines();
         let mut words = lines.by_ref().map_while(Result::ok).flat_map(|line| line.split(' ').map(str::to_owned).collect::<Vec<_>>());
-        let address =
-            words.find_map(|word| word.strip_prefix("http://")?.parse().ok()).context("the server did not say where it answers")?;
+        let address = words
+            .find_map(|word| word.strip_prefix("http://")?.split('/').next()?.parse().ok())
+            .context("the server did not say where it answers")?;
         drop(words);
         // What it says later must not fill the pipe; the thread ends with the server.
         std::thread::spawn(move || lines.for_each(drop));
@@ -71,8 +76,30 @@ impl Served {
 
     /// Makes the spaces and doorways of a fleet.
     pub(crate) async fn hang(&self, fleet: &Fleet) -> Result<()> {
-        let put = request("PUT", "/v1/topology/campus", "if-none-match: *\r\n", &fleet.topology());
+        self.put_topology(&fleet.topology()).await
+    }
+
+    /// Makes the spaces and doorways of a document whose root is `campus`.
+    pub(crate) async fn put_topology(&self, document: &str) -> Result<()> {
+        let put = request("PUT", "/v1/topology/campus", "if-none-match: *\r\n", document);
         Connection::to(self.address).await?.succeed(&put).await.map(drop)
+    }
+
+    /// The value of a metric, its labels included in the name; `address` must be that of its metrics.
+    pub(crate) async fn metric(&self, name: &str) -> Result<f64> {
+        let mut connection = Connection::to(self.address).await?;
+        let text = connection.succeed(&request("GET", "/metrics", "", "")).await?;
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
+        value.with_context(|| format!("there is no metric {name}"))
+    }
+
+    /// The time it has kept processors busy, in s.
+    pub(crate) fn busy_s(&self) -> Result<f64> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        let fields = stat.rsplit_once(") ").context("the kernel does not tell the time used")?.1;
+        // Fields 14 and 15, in ticks of 10 ms; the name, field 2, ends in ") ".
+        let ticks: u64 = fields.split(' ').skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
+        Ok(ticks as f64 / 100.0)
     }
 
     /// Its resident set, in MB.

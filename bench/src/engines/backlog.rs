@@ -1,0 +1,102 @@
+//! A backlog of 100,000 DPUs, from Kafka into the cluster, beside the same rows written by the driver alone.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+
+use super::{Engines, PARTITIONS, Path, SLOTS, bare, flush, send};
+use crate::args::Plan;
+use crate::figure::{Aim, Figure};
+use crate::fleet::{Fleet, seen};
+
+/// So many slots that hardly two DPUs share one.
+const SLOT_FOR_EACH_DPU: u32 = 1_000_000;
+/// How often the consumer is asked how far it is.
+const LOOK: Duration = Duration::from_millis(20);
+/// When it must be done.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// What a consumer process did with a backlog.
+struct Drained {
+    crossings_per_s: f64,
+    busy_s: f64,
+    resident_mb: f64,
+}
+
+pub(super) async fn drained(engines: &Engines<'_>, plan: &Plan) -> Result<Vec<Figure>> {
+    let dpus = plan.reporting_dpus;
+    let fleet = Fleet::new(dpus, plan.backlog.div_ceil(dpus));
+    println!("a backlog of {} crossings of {dpus} DPUs, in {PARTITIONS} partitions", fleet.crossings());
+    let slots = engines.path("slots", SLOTS).await?;
+    let measured = drain(&slots, &fleet).await?;
+    let bare_path = engines.path("bare", SLOTS).await?;
+    let bare = bare::write(&engines.session, &bare_path.keyspace, SLOTS, &fleet).await?;
+    let alone_path = engines.path("alone", SLOT_FOR_EACH_DPU).await?;
+    let alone = drain(&alone_path, &fleet).await?;
+    let share = measured.crossings_per_s / bare;
+    Ok(vec![
+        Figure::new("backlog from Kafka into the cluster", measured.crossings_per_s, "crossings/s")
+            .beside("the bare driver writing the same rows", bare)
+            .aim(Aim::AtLeast(20_000.0)),
+        Figure::new("the same, as a share of the bare driver", share, "times").aim(Aim::AtLeast(0.8)),
+        Figure::new("the same, a slot for each DPU", alone.crossings_per_s, "crossings/s")
+            .beside("in 4,096 slots", measured.crossings_per_s),
+        Figure::new("consumer: processor time for a million crossings", measured.busy_s * 1e6 / fleet.crossings() as f64, "s"),
+        Figure::new(format!("consumer: memory at the end, {dpus} DPUs"), measured.resident_mb, "MB"),
+    ])
+}
+
+/// Produces the backlog, then has one consumer process take it in.
+async fn drain(path: &Path<'_>, fleet: &Fleet) -> Result<Drained> {
+    let producer = path.engines.producer()?;
+    for k in 0..fleet.per_dpu {
+        for dpu in 0..fleet.dpus {
+            send(&producer, &path.topic, &format!("d{dpu}"), seen(dpu, k))?;
+        }
+    }
+    flush(&producer)?;
+    let consumer = path.ingest()?;
+    let accepted = || consumer.metric("headcount_crossings_total{outcome=\"accepted\"}");
+    let (mut first, begun) = (None, Instant::now());
+    // From the first look that finds something: joining the group is not what is measured.
+    let (from, at) = loop {
+        let done = accepted().await?;
+        if done >= fleet.crossings() as f64 {
+            break first.unwrap_or((0.0, begun));
+        }
+        if done > 0.0 && first.is_none() {
+            first = Some((done, Instant::now()));
+        }
+        if begun.elapsed() > PATIENCE {
+            bail!("{done} of {} crossings are in after {PATIENCE:?}", fleet.crossings());
+        }
+        tokio::time::sleep(LOOK).await;
+    };
+    let crossings_per_s = (fleet.crossings() as f64 - from) / at.elapsed().as_secs_f64();
+    let (busy_s, resident_mb) = (consumer.busy_s()?, consumer.resident_mb()?);
+    consumer.stop()?;
+    check(path, fleet).await?;
+    Ok(Drained { crossings_per_s, busy_s, resident_mb })
+}
+
+/// Compares the counters of every DPU with the truth.
+async fn check(path: &Path<'_>, fleet: &Fleet) -> Result<()> {
+    let text = format!(
+        "SELECT dpu_id, counters.opening.entered, counters.day.entered, counters.opening.exited, counters.day.exited FROM {}.dpu_counters",
+        path.keyspace
+    );
+    let mut right = 0;
+    for (dpu, entered_before, entered, exited_before, exited) in
+        bare::all::<(String, i64, i64, i64, i64)>(&path.engines.session, &text).await?
+    {
+        let number = dpu.trim_start_matches('d').parse()?;
+        let came = (0..fleet.per_dpu).filter(|k| seen(number, *k).direction > 0).count();
+        let found = (entered_before + entered, exited_before + exited);
+        let truth = (i64::try_from(came)?, i64::try_from(fleet.per_dpu - came)?);
+        if found != truth {
+            bail!("WRONG COUNT: DPU {dpu} has {found:?} entered and exited, but {truth:?} is right");
+        }
+        right += 1;
+    }
+    if right == fleet.dpus { Ok(()) } else { bail!("{right} of {} DPUs have counters", fleet.dpus) }
+}

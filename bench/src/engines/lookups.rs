@@ -1,0 +1,79 @@
+//! Counts of spaces with one doorway at random instants, beside one row read by the driver alone.
+
+use std::time::Instant;
+
+use anyhow::{Result, bail};
+use occupancy::id::DpuId;
+use occupancy::time::DAY_MS;
+use scylla::value::CqlTimestamp;
+
+use super::{Engines, SLOTS, flush, rooms, send};
+use crate::args::Plan;
+use crate::client::{Connection, request};
+use crate::figure::{Aim, Figure, Latencies, median};
+use crate::fleet::{Fleet, mix, seen};
+
+/// DPUs, each over the only doorway of a room.
+const ROOMS: usize = 100;
+/// Crossings of each: 8 hours of a day.
+const PER_DPU: usize = 1_000;
+
+pub(super) async fn answered(engines: &Engines<'_>, plan: &Plan) -> Result<Vec<Figure>> {
+    println!("counts of rooms with one doorway, at random instants");
+    let path = engines.path("lookups", SLOTS).await?;
+    let fleet = Fleet::new(ROOMS, PER_DPU);
+    let producer = engines.producer()?;
+    for k in 0..PER_DPU {
+        for dpu in 0..ROOMS {
+            send(&producer, &path.topic, &format!("d{dpu}"), seen(dpu, k))?;
+        }
+    }
+    flush(&producer)?;
+    let consumer = path.ingest()?;
+    while consumer.metric("headcount_crossings_total{outcome=\"accepted\"}").await? < fleet.crossings() as f64 {
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    consumer.stop()?;
+    let served = path.serve()?;
+    served.put_topology(&rooms(ROOMS, "d", r#"{"space":"campus","at":"04:00","from":"2024-01-01T00:00:00Z"}"#)).await?;
+    let text =
+        format!("SELECT entered, exited FROM {}.crossings WHERE slot = ? AND day = ? AND dpu_id = ? AND (at) < (?) LIMIT 1", path.keyspace);
+    let row = engines.session.prepare(text).await?;
+    let mut connection = Connection::to(served.address).await?;
+    let (mut ours, mut bare, mut slower) = (Latencies::default(), Latencies::default(), Vec::new());
+    for round in 0..=plan.rounds {
+        let (mut one, mut other) = (Latencies::default(), Latencies::default());
+        for n in 0..plan.lookups {
+            let random = mix((round << 32 | n) as u64);
+            let (dpu, after_ms) = ((random >> 40) as usize % ROOMS, (random % fleet.span_ms().unsigned_abs()).cast_signed());
+            let at = Fleet::instant(after_ms)?;
+            let get = request("GET", &format!("/v1/spaces/room-{dpu}/count?at={at}"), "", "");
+            let start = Instant::now();
+            let answer = connection.succeed(&get).await?;
+            one.push(start.elapsed());
+            let right = fleet.net_before(dpu, after_ms + 1);
+            if !answer.contains(&format!(r#""raw":{right},"#)) {
+                bail!("WRONG COUNT: room-{dpu} at {at}: {right} is right, but the answer is {answer}");
+            }
+            let id = format!("d{dpu}");
+            let slot = i32::try_from(id.parse::<DpuId>()?.murmur2() % SLOTS)?;
+            let asked = (slot, i32::try_from(at.ms() / DAY_MS)?, id, CqlTimestamp(at.ms() + 1));
+            let start = Instant::now();
+            engines.session.execute_unpaged(&row, asked).await?;
+            other.push(start.elapsed());
+        }
+        // The first round only warms up.
+        if round > 0 {
+            slower.push(one.percentile_ms(50) / other.percentile_ms(50));
+            ours.extend(one);
+            bare.extend(other);
+        }
+    }
+    served.stop()?;
+    let beside = "one row by the bare driver";
+    Ok(vec![
+        Figure::new("count of a room with one doorway, p50", ours.percentile_ms(50), "ms").beside(beside, bare.percentile_ms(50)),
+        Figure::new("count of a room with one doorway, p99", ours.percentile_ms(99), "ms").beside(beside, bare.percentile_ms(99)),
+        Figure::new("the same, p50 as a multiple", median(slower), "times").aim(Aim::AtMost(1.5)),
+    ])
+}
