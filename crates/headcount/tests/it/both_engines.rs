@@ -1,7 +1,8 @@
 //! Trouble on real Kafka and real Cassandra at once, with the real program between them, while a campus reports to it:
 //! what goes in comes out, once, and every count is right.
 //!
-//! `HEADCOUNT_SEED` sets what is random, `HEADCOUNT_KILLS` how often consumers are killed; other faults come along.
+//! `HEADCOUNT_SEED` sets what is random, `HEADCOUNT_KILLS` how often consumers are killed (other faults come along), and
+//! `HEADCOUNT_SILENCE_S` how long a store does not answer.
 
 mod group;
 mod load;
@@ -15,13 +16,15 @@ use rig::{Rig, Wish};
 
 /// How long anything may take before a test gives up, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(180);
-/// How long a store does not answer.
-const SILENCE: Duration = Duration::from_secs(30);
+
+/// A number from the environment.
+fn asked(name: &str, usual: u64) -> u64 {
+    std::env::var(name).map_or(usual, |number| number.parse().unwrap())
+}
 
 /// How often something happens that is to happen once for so many kills, at least once.
 fn one_in(kills: u64) -> u64 {
-    let asked = std::env::var("HEADCOUNT_KILLS").map_or(5, |kills| kills.parse().unwrap());
-    (asked / kills).max(1)
+    (asked("HEADCOUNT_KILLS", 5) / kills).max(1)
 }
 
 /// A consumer outlives its membership: it was thrown out with something in its hands.
@@ -81,13 +84,14 @@ fn kafka_and_cassandra_are_killed() {
 #[test]
 fn a_store_hears_and_does_not_answer() {
     let Some(mut rig) = Rig::new("silent", 14, &Wish { proxied: true, ..Wish::default() }) else { return };
+    let silence = Duration::from_secs(asked("HEADCOUNT_SILENCE_S", 30));
     for _ in 0..one_in(50) {
         rig.goes_on();
         let (proxy, complaints, begun) = (rig.proxy.clone().unwrap(), rig.complaints(), Instant::now());
         proxy.mute(true);
         rig.until("a member notices", |rig| rig.complaints() > complaints);
         let done = rig.done();
-        rig.until("it was silent for long", |_| begun.elapsed() >= SILENCE);
+        rig.until("it was silent for long", |_| begun.elapsed() >= silence);
         assert_eq!(rig.done(), done, "offsets were committed that no store acknowledged");
         assert!(proxy.unanswered() > 0);
         // Whoever takes its place finds what was written unanswered.

@@ -12,10 +12,10 @@ use store::Ledgers;
 use store_cql::{CqlOptions, CqlStore};
 use wire::document::TopologyDocument;
 
-use super::PATIENCE;
 use super::group::Group;
 use super::load::{Load, Log, Truth, campus};
 use super::member::Member;
+use super::{PATIENCE, asked};
 use crate::program::{Seeded, http, run};
 
 const PARTITIONS: u32 = 6;
@@ -25,6 +25,9 @@ const MEMBERS: usize = 3;
 const SESSION_MS: &str = "3000";
 /// How often something awaited is looked for.
 const LOOK: Duration = Duration::from_millis(100);
+
+/// How many partitions a member has.
+const ASSIGNED: &str = "headcount_kafka_assigned_partitions";
 
 /// What all tests here share, one after the other; whoever fails leaves nothing behind.
 struct Engines {
@@ -56,6 +59,7 @@ pub(crate) struct Rig {
     direct: String,
     words: Vec<String>,
     logs: PathBuf,
+    begun: Instant,
     engines: MutexGuard<'static, Option<Engines>>,
 }
 
@@ -63,7 +67,7 @@ impl Rig {
     /// Starts what is missing, and two members over a topic and a keyspace of that name; the campus opens. `None` where
     /// Java or Maven is missing.
     pub(crate) fn new(name: &str, seed: u64, wish: &Wish) -> Option<Self> {
-        let seed = std::env::var("HEADCOUNT_SEED").map_or(seed, |seed| seed.parse().unwrap());
+        let seed = asked("HEADCOUNT_SEED", seed);
         println!("{name}: HEADCOUNT_SEED={seed}");
         let mut engines = ENGINES.lock().unwrap_or_else(|failed| {
             ENGINES.clear_poison();
@@ -71,6 +75,7 @@ impl Rig {
             *engines = None;
             engines
         });
+        let begun = Instant::now();
         if engines.is_none() {
             let properties = [("group.min.session.timeout.ms".to_owned(), SESSION_MS.to_owned())].into();
             let kafka = engines::or_skip(Kafka::start(&KafkaOptions { brokers: 1, properties })).unwrap()?;
@@ -95,7 +100,7 @@ impl Rig {
         let group = Group::new(&log, name);
         let random = Seeded(seed);
         let words = words(&log, name, &store);
-        let mut rig = Self { members: Vec::new(), load: None, group, random, proxy, three_nodes, direct, words, logs, engines };
+        let mut rig = Self { members: Vec::new(), load: None, group, random, proxy, three_nodes, direct, words, logs, begun, engines };
         rig.open(log, name, seed);
         Some(rig)
     }
@@ -111,6 +116,8 @@ impl Rig {
         let group = Group::new(&log, group);
         self.load = Some(Load::start(campus, log, group, seed));
         self.join();
+        let works = |member: &Member| member.metric(ASSIGNED) > Some(0);
+        self.until("both have partitions", |rig| rig.members.iter().all(works));
     }
 
     fn start(&mut self, task: &str) {
@@ -203,7 +210,7 @@ impl Rig {
     /// A member that has partitions.
     fn one_at_work(&mut self) -> usize {
         let which = usize::try_from(self.random.below(self.members.len() as u64)).unwrap();
-        self.until("it has partitions", |rig| rig.members[which].metric("headcount_kafka_assigned_partitions") > Some(0));
+        self.until("it has partitions", |rig| rig.members[which].metric(ASSIGNED) > Some(0));
         which
     }
 
@@ -237,7 +244,7 @@ impl Rig {
         let (status, out, err) = run(&["verify", "--store", &self.direct]);
         let expected = format!("{} DPUs, {crossings} crossings: 0 differences\n", truth.sent.len());
         assert_eq!((status, out), (Some(0), expected), "{err}");
-        println!("{crossings} crossings");
+        println!("{crossings} crossings, after {} s", self.begun.elapsed().as_secs());
     }
 
     /// The set in is the set out.
