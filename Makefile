@@ -9,10 +9,10 @@ BUILD := $(CARGO) build --workspace --exclude simulation --locked --bin headcoun
 HEADCOUNT := $(or $(CARGO_TARGET_DIR),target)/debug/headcount
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run engines demo-engines test lint unit deploy-check promtool format torture simulate bench release clean
+.PHONY: help demo run engines demo-engines test lint unit deploy-check promtool format torture torture-engines simulate bench release clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: tools ## real door counts of 2005, then a live campus, in one process; FOR=30s ends it by itself
 	$(BUILD)
@@ -68,6 +68,9 @@ format: ## format the code
 
 torture: tools ## 1,000 kills of a server under load; about seven minutes
 	HEADCOUNT_KILLS=1000 $(CARGO) test --workspace --locked --test it kill_9 -- --nocapture
+
+torture-engines: tools ## 300 kills of consumers on real Kafka and Cassandra, and other faults as often as that; an hour or two
+	HEADCOUNT_KILLS=300 CI=true $(CARGO) test --workspace --locked --test it both_engines -- --nocapture
 
 simulate: tools ## ingest and store under seeded faults, until one is wrong; SEEDS=1000 FROM=5000 bound it, SEED=7 shows one run
 	$(CARGO) run --locked --package simulation -- $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(FROM),--from $(FROM))

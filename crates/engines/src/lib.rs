@@ -5,21 +5,24 @@
 //! # Guarantees
 //! An engine lives no longer than the process that started it, whatever ends that process: each JVM has a watcher, a
 //! shell that reads from a pipe held by this process. At its end, which even kill -9 brings about, the watcher kills
-//! the JVM. The data folder has a watcher of the same kind that removes it.
+//! the JVM. The data folder has a watcher of the same kind that removes it. [`Process`] does so for any program.
 
 mod cassandra;
 mod error;
 mod folder;
 mod jars;
-mod jvm;
 mod kafka;
 mod node;
 mod port;
+mod process;
+mod proxy;
 
 pub use cassandra::{Cassandra, CassandraOptions};
 pub use error::EngineError;
 pub use kafka::{Kafka, KafkaOptions};
 pub use node::Node;
+pub use process::Process;
+pub use proxy::Proxy;
 
 /// Sees to it that both engines could be started: Java is there, and their jars.
 ///

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use crate::error::{EngineError, tail};
-use crate::jvm::Jvm;
+use crate::process::Process;
 
 /// How long a node may take to start: twenty times what it takes on a quiet machine.
 const PATIENCE: Duration = Duration::from_secs(240);
@@ -31,7 +31,7 @@ pub struct Node {
 
 #[derive(Debug)]
 struct Running {
-    jvm: Jvm,
+    process: Process,
     /// Where its part of the log begins, in bytes.
     since: usize,
 }
@@ -50,7 +50,7 @@ impl Node {
     /// The process id of its JVM, while it runs.
     #[must_use]
     pub fn pid(&self) -> Option<i32> {
-        self.running().as_ref().map(|running| running.jvm.pid().as_raw_pid())
+        self.running().as_ref().map(|running| running.process.pid().as_raw_pid())
     }
 
     /// Whether it is well.
@@ -58,7 +58,7 @@ impl Node {
     /// # Errors
     /// It ended by itself.
     pub fn check(&self) -> Result<(), EngineError> {
-        let ended = self.running().as_mut().and_then(|running| running.jvm.ended());
+        let ended = self.running().as_mut().and_then(|running| running.process.ended());
         match ended {
             Some(status) => Err(EngineError::Ended { node: self.name.clone(), status, tail: tail(&self.said()) }),
             None => Ok(()),
@@ -89,7 +89,7 @@ impl Node {
     fn signal(&self, signal: Signal) -> Result<(), EngineError> {
         let mut running = self.running();
         let running = running.as_mut().ok_or_else(|| EngineError::NotRunning { node: self.name.clone() })?;
-        running.jvm.signal(signal);
+        running.process.signal(signal);
         Ok(())
     }
 
@@ -105,11 +105,11 @@ impl Node {
     /// Starts it, without waiting.
     pub(crate) fn launch(&self) -> Result<(), EngineError> {
         let mut running = self.running();
-        if running.as_mut().is_some_and(|running| running.jvm.ended().is_none()) {
+        if running.as_mut().is_some_and(|running| running.process.ended().is_none()) {
             return Err(EngineError::Running { node: self.name.clone() });
         }
         let since = self.said().len();
-        *running = Some(Running { jvm: Jvm::start(&self.command, &self.log)?, since });
+        *running = Some(Running { process: Process::start(&self.command, &self.log)?, since });
         Ok(())
     }
 

@@ -32,11 +32,12 @@ pub(crate) struct Consuming {
 
 /// `ingest`: consumes until it is told to stop, or fails for good.
 pub(crate) async fn ingest(args: Ingest) -> Result<ExitCode> {
-    let stop = told_to_stop()?;
     let listener = listen(args.metrics_listen, "--metrics-listen").await?;
     let store = opened::to_serve(&args.keep).await?;
     let registry = Registry::new();
     let consuming = start(store, &args.kafka, &args.topic, args.times, &registry).await?;
+    // Until here, with nothing under way, a signal ends the process at once, however long the store takes to answer.
+    let stop = told_to_stop()?;
     let router: Router = api::metrics_app(registry);
     let metrics = Answering::on(listener, router)?;
     println!("Headcount {} consumes {} from {}", env!("CARGO_PKG_VERSION"), args.topic.topic, args.kafka);

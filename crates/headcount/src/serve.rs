@@ -27,7 +27,6 @@ pub(crate) async fn serve(args: Serve) -> Result<ExitCode> {
         // Its commits are not atomic: one cut short is completed when the log delivers the same records again.
         anyhow::bail!("a cql: store takes crossings from Kafka only: name the cluster with --kafka, or choose --store fjall:FOLDER");
     }
-    let stop = told_to_stop()?;
     // Ports first: a server that cannot listen touches no store.
     let listener = listen(args.listen, "--listen").await?;
     let metrics_listener = listen(args.metrics_listen, "--metrics-listen").await?;
@@ -37,6 +36,8 @@ pub(crate) async fn serve(args: Serve) -> Result<ExitCode> {
         None => Feeding::embedded(store.clone(), args.times, args.lanes, &registry).await?,
         Some(brokers) => Feeding::kafka(store.clone(), brokers, &args.topic, args.times, &registry).await?,
     };
+    // Until here, with nothing under way, a signal ends the process at once, however long the store takes to answer.
+    let stop = told_to_stop()?;
     let app = app(&store, &feeding, args.times, &registry)?;
     let query = app.query.clone();
     let metrics = Answering::on(metrics_listener, api::metrics_app(registry))?;

@@ -101,7 +101,8 @@ impl CqlStore {
         let (session, slots) = migrate::migrated(options).await?;
         let db = Db::new(session);
         let failed = |error| OpenError::Store { keyspace: options.url.keyspace.clone(), error };
-        let statements = Statements::prepare(&db, &options.url.keyspace).await.map_err(failed)?;
+        let statements = Statements::prepare(&db, &options.url.keyspace);
+        let statements = session::in_time(options, async { statements.await.map_err(failed) }).await?;
         Ok(Self { db, statements, slots, entered: Mutex::default() })
     }
 

@@ -27,6 +27,9 @@ pub(crate) const AT_ONCE: usize = 256;
 /// How many rows a page of a long answer has.
 const PAGE_ROWS: i32 = 2000;
 
+/// How many times as long as for one answer it may take to connect.
+const CONNECTING_TIMEOUTS: u64 = 3;
+
 /// A row read into owned values.
 pub(crate) trait Readable: for<'frame, 'metadata> DeserializeRow<'frame, 'metadata> + Send + 'static {}
 
@@ -80,9 +83,21 @@ pub(crate) async fn connect(options: &CqlOptions) -> Result<Session, OpenError> 
         builder = builder.user(user, password);
     }
     let unreachable = |error| OpenError::Unreachable { url: options.url.to_string(), why: format!("{error}") };
-    let session = builder.build().await.map_err(unreachable)?;
+    let session = in_time(options, async { builder.build().await.map_err(unreachable) }).await?;
     check_datacenter(&session, options)?;
     Ok(session)
+}
+
+/// Gives up on what takes too long: the driver waits without end for the first answers on a new connection, and for
+/// those to statements it prepares.
+pub(crate) async fn in_time<T>(options: &CqlOptions, opening: impl Future<Output = Result<T, OpenError>>) -> Result<T, OpenError> {
+    let patience_ms = options.timeout_ms.saturating_mul(CONNECTING_TIMEOUTS);
+    tokio::time::timeout(Duration::from_millis(patience_ms), opening).await.unwrap_or_else(|_| {
+        Err(OpenError::Unreachable {
+            url: options.url.to_string(),
+            why: format!("a node took the connection, and nothing came within {patience_ms} ms"),
+        })
+    })
 }
 
 /// LOCAL_QUORUM means the datacenter of whichever node is asked, so with several somebody has to say which.

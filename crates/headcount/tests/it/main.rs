@@ -1,5 +1,8 @@
 //! The program as its users meet it: started, asked, killed, started again.
 
+#[cfg(feature = "cql")]
+#[cfg(test)]
+mod both_engines;
 #[cfg(test)]
 mod calit2;
 #[cfg(test)]

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use chrono::{DateTime, NaiveDateTime, NaiveTime, TimeDelta};
 use chrono_tz::Tz;
+use engines::Cassandra;
 use occupancy::crossing::{Direction, Key};
 use occupancy::edit::{Change, Correction};
 use occupancy::id::{CorrectionId, SpaceId};
@@ -15,6 +17,7 @@ use proptest::prelude::{Just, Strategy, any, prop};
 use proptest::prop_oneof;
 use query::Event;
 use store::{FjallStore, Ledgers, MemoryStore, Store};
+use store_cql::{CqlOptions, CqlStore, Plan, Replication, migrate};
 
 use crate::support::{doorway, edit, id, query, space, take};
 
@@ -283,7 +286,7 @@ async fn check<S: Store + 'static>(case: &Case, store: Arc<S>) {
 }
 
 fn run(task: impl Future<Output = ()>) {
-    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(task);
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(task);
 }
 
 proptest::proptest! {
@@ -302,5 +305,30 @@ proptest::proptest! {
     fn they_are_on_disk_as_well(case in case()) {
         let folder = tempfile::tempdir().unwrap();
         run(check(&case, Arc::new(FjallStore::open(folder.path()).unwrap())));
+    }
+}
+
+/// A new keyspace of the one node all cases share; `None` where Java or Maven is missing.
+async fn keyspace() -> Option<CqlStore> {
+    static KEYSPACES: AtomicU32 = AtomicU32::new(0);
+    let cassandra = engines::or_skip(Cassandra::shared()).unwrap()?;
+    let number = KEYSPACES.fetch_add(1, Ordering::Relaxed);
+    let options = CqlOptions::new(format!("cql://{}/model_{number}", cassandra.contact_points()[0]).parse().unwrap());
+    // Slots that several DPUs share.
+    migrate(&options, &Plan { slots: Some(2), replication: Some(Replication::Everywhere(1)) }).await.unwrap();
+    Some(CqlStore::connect(&options).await.unwrap())
+}
+
+proptest::proptest! {
+    // Every case takes seconds, and so does each step towards a smaller one.
+    #![proptest_config(proptest::prelude::ProptestConfig { max_shrink_iters: 20, ..proptest::prelude::ProptestConfig::with_cases(3) })]
+
+    #[test]
+    fn they_are_in_a_cluster_as_well(case in case()) {
+        run(async {
+            if let Some(store) = keyspace().await {
+                check(&case, Arc::new(store)).await;
+            }
+        });
     }
 }

@@ -1,5 +1,6 @@
 //! Edits and settings where answers get lost, and edits too large for one write.
 
+use engines::Proxy;
 use occupancy::edit::{Change, Edit};
 use occupancy::installation::Installation;
 use occupancy::time::UnixMs;
@@ -7,7 +8,7 @@ use occupancy::topology::{Document, Side};
 use store::{AppendError, Edits, Settings};
 use store_cql::{CqlOptions, CqlStore};
 
-use crate::{cluster, proxy};
+use crate::cluster;
 
 fn retraction(reason: &str) -> Edit {
     Edit { made_at: UnixMs::CLOCK_SET, change: Change::Retraction { id: "c1".parse().unwrap(), reason: reason.to_owned() } }
@@ -27,23 +28,23 @@ fn campus(dpus: usize) -> Edit {
 }
 
 /// A store through a proxy, which gives up on an answer soon; and the same keyspace without one.
-async fn proxied() -> Option<(CqlStore, std::sync::Arc<proxy::Losses>, CqlStore)> {
+async fn proxied() -> Option<(CqlStore, Proxy, CqlStore)> {
     let options = cluster::keyspace().await?;
-    let (address, losses) = proxy::to(cluster::node());
-    let url = format!("cql://{address}/{}", options.url.keyspace).parse().unwrap();
+    let proxy = Proxy::to(cluster::node()).unwrap();
+    let url = format!("cql://{}/{}", proxy.address(), options.url.keyspace).parse().unwrap();
     let through = CqlOptions { timeout_ms: 2_000, ..CqlOptions::new(url) };
-    Some((CqlStore::connect(&through).await.unwrap(), losses, CqlStore::connect(&options).await.unwrap()))
+    Some((CqlStore::connect(&through).await.unwrap(), proxy, CqlStore::connect(&options).await.unwrap()))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_edit_whose_answer_is_lost_is_in_the_log_once() {
-    let Some((store, losses, direct)) = proxied().await else { return };
+    let Some((store, proxy, direct)) = proxied().await else { return };
     for (revision, (requests, answers)) in [(0, 1), (1, 0), (1, 1), (0, 2)].into_iter().enumerate() {
         let (expected, edit) = (revision as u64, retraction(&format!("reason {revision}.")));
-        losses.lose(&format!("reason {revision}."), requests, answers);
+        proxy.lose(&format!("reason {revision}."), requests, answers);
         assert_eq!(store.append(expected, &edit).await, Ok(()), "{requests} requests and {answers} answers lost");
         // The second answer is that of an attempt which never has to be made, as the first is found to be in.
-        assert!(losses.left() <= answers.saturating_sub(1), "nothing was lost");
+        assert!(proxy.left() <= answers.saturating_sub(1), "nothing was lost");
         assert_eq!(direct.since(expected).await.unwrap(), [edit]);
     }
     let late = store.append(0, &retraction("late")).await;
@@ -52,13 +53,13 @@ async fn an_edit_whose_answer_is_lost_is_in_the_log_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn settings_whose_answer_is_lost_are_set_once() {
-    let Some((store, losses, direct)) = proxied().await else { return };
+    let Some((store, proxy, direct)) = proxied().await else { return };
     let settings = |id: &str| Settings { cluster_id: Some(id.to_owned()), ..Settings::default() };
     let mut old = Settings::default();
     for (id, requests, answers) in [("first-cluster", 0, 1), ("second-cluster", 1, 0)] {
-        losses.lose(id, requests, answers);
+        proxy.lose(id, requests, answers);
         assert_eq!(store.put_settings(&old, &settings(id)).await, Ok(true));
-        assert_eq!((losses.left(), direct.settings().await), (0, Ok(settings(id))));
+        assert_eq!((proxy.left(), direct.settings().await), (0, Ok(settings(id))));
         old = settings(id);
     }
     assert_eq!(store.put_settings(&Settings::default(), &settings("third")).await, Ok(false));

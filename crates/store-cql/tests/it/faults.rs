@@ -1,8 +1,10 @@
-//! Lanes that crash, retry and replay over the store with seeded faults: in the end it holds what the log says.
+//! Lanes that crash, retry and replay over the store with seeded faults: in the end it holds what the log says. And
+//! nodes that say nothing.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use engines::Proxy;
 use occupancy::crossing::{Direction, Key};
 use occupancy::id::DpuId;
 use occupancy::ledger::{Position, Record, Row};
@@ -11,6 +13,7 @@ use store::conformance::model::Model;
 use store::conformance::{Lane, ledger};
 use store::faults::{Faulty, Rng};
 use store::{Commit, Ledgers};
+use store_cql::{CqlOptions, CqlStore, migrate};
 
 use crate::cluster;
 
@@ -83,4 +86,18 @@ async fn whatever_fails_the_store_ends_as_the_log_says() {
     for seed in 0..SEEDS {
         run(seed, &store).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_takes_connections_and_says_nothing_is_given_up() {
+    let Some(options) = cluster::keyspace().await else { return };
+    let proxy = Proxy::to(cluster::node()).unwrap();
+    let options = CqlOptions::new(format!("cql://{}/{}", proxy.address(), options.url.keyspace).parse().unwrap());
+    let hasty = CqlOptions { timeout_ms: 300, ..options.clone() };
+    proxy.mute(true);
+    let why = format!("no node of {} answers: a node took the connection, and nothing came within 900 ms", options.url);
+    assert_eq!(CqlStore::connect(&hasty).await.unwrap_err().to_string(), why);
+    assert_eq!(migrate(&hasty, &cluster::plan()).await.unwrap_err().to_string(), why);
+    proxy.mute(false);
+    CqlStore::connect(&options).await.unwrap();
 }

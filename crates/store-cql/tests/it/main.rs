@@ -8,5 +8,4 @@ mod faults;
 mod ledgers;
 mod logins;
 mod migrations;
-mod proxy;
 mod suite;

@@ -1,4 +1,4 @@
-//! A JVM that dies with this process.
+//! A process that dies with this one.
 
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader};
@@ -10,31 +10,34 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::error::EngineError;
 
-/// Says the JVM's pid, then ends with the JVM. Meanwhile a second shell waits for the end of standard input, which
-/// this process holds open: then it kills the JVM.
+/// Says the pid of what it starts, then ends with it. Meanwhile a second shell waits for the end of standard input,
+/// which this process holds open: then it kills what was started.
 const WATCHER: &str = r#"
 exec 3<&0
 "$@" </dev/null >&2 3<&- &
-jvm=$!
-{ read -r _ <&3; kill -9 $jvm; } &
+started=$!
+{ read -r _ <&3; kill -9 $started; } &
 watch=$!
-echo $jvm
-wait $jvm
+echo $started
+wait $started
 status=$?
-kill $watch
+kill $watch 2>/dev/null
 exit $status
 "#;
 
-/// A running JVM; killed when dropped.
+/// A running process; killed when dropped, and when this process ends in whatever way.
 #[derive(Debug)]
-pub(crate) struct Jvm {
+pub struct Process {
     watcher: Child,
     pid: Pid,
 }
 
-impl Jvm {
+impl Process {
     /// Starts a command line; what it says goes to the end of the log.
-    pub(crate) fn start(command: &[OsString], log: &Path) -> Result<Self, EngineError> {
+    ///
+    /// # Errors
+    /// The log cannot be written, or no shell started.
+    pub fn start(command: &[OsString], log: &Path) -> Result<Self, EngineError> {
         let to = std::fs::File::options().create(true).append(true).open(log).map_err(EngineError::doing("opening", log))?;
         let mut watcher = Command::new("sh");
         // Ctrl-C in a terminal goes to a whole process group: the watcher must outlive it.
@@ -50,22 +53,25 @@ impl Jvm {
             None => {
                 drop(watcher.stdin.take());
                 let status = watcher.wait().map_err(EngineError::doing("waiting for", Path::new("sh")))?;
-                Err(EngineError::Failed { what: "the watcher of a JVM".to_owned(), status, tail: line })
+                Err(EngineError::Failed { what: "the watcher of a process".to_owned(), status, tail: line })
             }
         }
     }
 
-    pub(crate) fn pid(&self) -> Pid {
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> Pid {
         self.pid
     }
 
     /// How it ended, if it did.
-    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+    #[must_use]
+    pub fn ended(&mut self) -> Option<ExitStatus> {
         self.watcher.try_wait().ok().flatten()
     }
 
     /// Sends a signal, unless it has ended.
-    pub(crate) fn signal(&mut self, signal: Signal) {
+    pub fn signal(&mut self, signal: Signal) {
         if self.ended().is_none() {
             // It may end in this very moment, which is no failure.
             let _ = kill_process(self.pid, signal);
@@ -73,7 +79,7 @@ impl Jvm {
     }
 }
 
-impl Drop for Jvm {
+impl Drop for Process {
     fn drop(&mut self) {
         self.signal(Signal::KILL);
         drop(self.watcher.stdin.take());
