@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use occupancy::id::SpaceId;
 use occupancy::time::UnixMs;
 
+use crate::copy::Copy;
 use crate::log::Log;
 use crate::store_url::{Login, StoreUrl};
 
@@ -49,6 +50,8 @@ pub(crate) enum Task {
     Count(Count),
     /// Recompute every ledger from its crossings and compare; exit status 1 if anything differs
     Verify(Verify),
+    /// Copy a store into an empty one of another kind, and compare the two
+    Copy(Copy),
     /// Say how a running server is doing
     Status(Status),
     /// Say something about the log the store is fed from

@@ -1,7 +1,7 @@
 //! Which store, and how to log in to it.
 
-#[cfg(feature = "cql")]
 use std::fmt;
+use std::io;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -28,6 +28,31 @@ impl FromStr for StoreUrl {
             #[cfg(not(feature = "cql"))]
             Some(("cql", _)) => Err("this program was built without cql: stores: build it with the feature `cql`".to_owned()),
             _ => Err("a store is fjall:FOLDER, memory: or cql://HOST,HOST/KEYSPACE".to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for StoreUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Memory => f.write_str("memory:"),
+            Self::Fjall(folder) => write!(f, "fjall:{}", folder.display()),
+            #[cfg(feature = "cql")]
+            Self::Cql(url) => write!(f, "{url}"),
+        }
+    }
+}
+
+impl StoreUrl {
+    /// The URL that means the same store whatever the current folder.
+    pub(crate) fn absolute(&self) -> io::Result<String> {
+        match self {
+            Self::Fjall(folder) => {
+                // Without the links in it, where it is there.
+                let folder = folder.canonicalize().or_else(|_| std::path::absolute(folder))?;
+                Ok(Self::Fjall(folder).to_string())
+            }
+            other => Ok(other.to_string()),
         }
     }
 }

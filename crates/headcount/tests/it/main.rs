@@ -4,6 +4,11 @@
 mod calit2;
 #[cfg(test)]
 mod commands;
+#[cfg(test)]
+mod copy;
+#[cfg(feature = "cql")]
+#[cfg(test)]
+mod copy_cql;
 #[cfg(feature = "cql")]
 #[cfg(test)]
 mod cql;
