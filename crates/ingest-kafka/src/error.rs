@@ -40,6 +40,14 @@ pub enum KafkaError {
         /// Where it was sought.
         bootstrap_servers: String,
     },
+    /// A topic that is asked about is not there.
+    #[error("there is no topic {topic} at {bootstrap_servers}: check its name; the first consumer or server that starts creates it")]
+    UnknownTopic {
+        /// The topic.
+        topic: String,
+        /// Where it was sought.
+        bootstrap_servers: String,
+    },
     /// There is no such topic, and it cannot be created from here.
     #[error(
         "there is no topic {topic}, and creating it failed ({reason}): create it with `kafka-topics.sh --bootstrap-server \
