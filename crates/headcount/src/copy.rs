@@ -66,7 +66,10 @@ pub(crate) async fn copy(args: Copy) -> Result<ExitCode> {
     }
     copying.finish(&name).await?;
     let Compared { dpus, crossings, edits, quarantined, mismatches: _ } = compared;
-    println!("copied {dpus} DPUs, {crossings} crossings, {edits} edits, {quarantined} quarantined in {:.1} s", begun.elapsed().as_secs_f64());
+    println!(
+        "copied {dpus} DPUs, {crossings} crossings, {edits} edits, {quarantined} quarantined in {:.1} s",
+        begun.elapsed().as_secs_f64()
+    );
     println!("both walked and compared, every total of the copy recomputed: 0 differences");
     Ok(ExitCode::SUCCESS)
 }

@@ -43,23 +43,28 @@ async fn a_copy_killed_amid_it_is_refused_until_the_same_command_ends_it() {
     let folder = tempfile::tempdir().unwrap();
     let (from, to) = (folder.path().join("from"), folder.path().join("to"));
     fill(&from).await;
-    let (mut random, mut killed_amid) = (Seeded(5), 0);
+    let (mut random, mut kills, mut killed_amid) = (Seeded(5), 0, 0);
     let words = ["copy", "--from", &url(&from), "--to", &url(&to)].map(str::to_owned);
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    for _ in 0..8 {
+    while kills < 8 {
         let mut child = headcount(&words).stdout(Stdio::piped()).spawn().unwrap();
         let mut said = BufReader::new(child.stdout.take().unwrap()).lines();
         let first = said.next().unwrap().unwrap();
         assert!(first.starts_with("copying 6 DPUs with 360000 crossings from fjall:"), "{first}");
-        std::thread::sleep(Duration::from_millis(random.below(250)));
+        std::thread::sleep(Duration::from_millis(random.below(60)));
         let _ = child.kill();
-        if child.wait().unwrap().success() {
-            break;
-        }
+        child.wait().unwrap();
         let there = FjallStore::open_existing(&to).unwrap();
+        if there.settings().await.unwrap().copying_from.is_none() {
+            // It was done already: begin anew.
+            drop(there);
+            std::fs::remove_dir_all(&to).unwrap();
+            continue;
+        }
         let copied = there.dpus(None, 10).await.unwrap();
+        // Of each ledger's 60,000, two thirds entered.
         killed_amid += u32::from(copied.iter().any(|(_, counters)| counters.totals().entered < 40_000));
-        assert!(there.settings().await.unwrap().copying_from.is_some());
+        kills += 1;
     }
     assert!(killed_amid > 0, "never amid a ledger");
 
