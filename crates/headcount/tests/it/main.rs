@@ -18,5 +18,8 @@ mod demo;
 mod kill_9;
 #[cfg(test)]
 mod program;
+#[cfg(feature = "cql")]
+#[cfg(test)]
+mod roles;
 #[cfg(test)]
 mod tidy;
