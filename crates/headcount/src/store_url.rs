@@ -72,6 +72,10 @@ pub(crate) struct Login {
     /// The local datacenter, where the cluster of a cql: store has several
     #[arg(long, env = "HEADCOUNT_CQL_DATACENTER", value_name = "NAME")]
     pub cql_datacenter: Option<String>,
+    #[cfg(feature = "cql")]
+    /// Speak TLS to a cql: store, and trust the authorities in this PEM file; a node's certificate must name its address
+    #[arg(long, env = "HEADCOUNT_CQL_CA", value_name = "FILE")]
+    pub cql_ca: Option<PathBuf>,
 }
 
 /// A text that is not shown.
@@ -98,7 +102,8 @@ impl Login {
     /// How to reach a keyspace.
     pub(crate) fn options(&self, url: &store_cql::CqlUrl) -> store_cql::CqlOptions {
         let login = self.cql_user.clone().zip(self.cql_password.clone().map(|password| password.0));
-        store_cql::CqlOptions { login, datacenter: self.cql_datacenter.clone(), ..store_cql::CqlOptions::new(url.clone()) }
+        let (datacenter, ca_file) = (self.cql_datacenter.clone(), self.cql_ca.clone());
+        store_cql::CqlOptions { login, datacenter, ca_file, ..store_cql::CqlOptions::new(url.clone()) }
     }
 }
 
@@ -117,7 +122,7 @@ mod tests {
     #[test]
     fn a_keyspace_is_reached_with_a_login_that_is_not_shown() {
         let Ok(StoreUrl::Cql(url)) = "cql://db1,db2/doors".parse() else { panic!("no keyspace") };
-        let login = Login { cql_user: Some("me".to_owned()), cql_password: Some(Secret("hush".to_owned())), cql_datacenter: None };
+        let login = Login { cql_user: Some("me".to_owned()), cql_password: Some(Secret("hush".to_owned())), ..Login::default() };
         let options = login.options(&url);
         assert_eq!(options.login, Some(("me".to_owned(), "hush".to_owned())));
         assert!(!format!("{login:?} {options:?}").contains("hush"));

@@ -10,3 +10,4 @@ mod logins;
 mod migrations;
 mod proxy;
 mod suite;
+mod tls;
