@@ -154,6 +154,9 @@ pub enum KafkaError {
         /// The partition, where that is known.
         partition: Option<i32>,
     },
+    /// Somebody began to copy into the store after it was opened.
+    #[error("the store is an unfinished copy of {0}: finish it with `headcount copy`, then start again")]
+    UnfinishedCopy(String),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
