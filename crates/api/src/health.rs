@@ -1,7 +1,12 @@
 //! Is it alive, and should traffic come here?
 
-use axum::Json;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
 use axum::extract::State;
+use axum::routing::get;
+use axum::{Json, Router};
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -42,4 +47,16 @@ async fn ready(State(app): State<App>) -> Result<Json<Well>, Problem> {
         Some(why) => Err(Problem::new(Kind::NotReady, why)),
         None => Ok(Json(Well { ok: true })),
     }
+}
+
+/// Why no traffic should come, asked anew each time; `None` when all is well.
+pub type Ready = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Option<String>> + Send>> + Send + Sync>;
+
+/// `/healthz` and `/readyz` of a process that answers nothing else.
+pub fn probes(ready: Ready) -> Router {
+    Router::new().route("/healthz", get(alive)).route("/readyz", get(probed)).with_state(ready)
+}
+
+async fn probed(State(ready): State<Ready>) -> Result<Json<Well>, Problem> {
+    ready().await.map_or(Ok(Json(Well { ok: true })), |why| Err(Problem::new(Kind::NotReady, why)))
 }

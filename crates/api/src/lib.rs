@@ -41,6 +41,7 @@ use query::Query;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 
+pub use health::{Ready, probes};
 pub use metrics::{HttpMetrics, metrics_app};
 pub use openapi::openapi;
 

@@ -4,11 +4,13 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 use occupancy::id::SpaceId;
 use occupancy::time::UnixMs;
 
+use crate::copy::Copy;
 use crate::log::Log;
+use crate::status::Status;
 use crate::store_url::{Login, StoreUrl};
 
 /// How many people are in this space, at any instant, and how do we know?
@@ -49,7 +51,9 @@ pub(crate) enum Task {
     Count(Count),
     /// Recompute every ledger from its crossings and compare; exit status 1 if anything differs
     Verify(Verify),
-    /// Say how a running server is doing
+    /// Copy a store into an empty one of another kind, and compare the two
+    Copy(Copy),
+    /// Say how a running server is doing, or how far the consumers are behind
     Status(Status),
     /// Say something about the log the store is fed from
     #[command(subcommand)]
@@ -142,6 +146,9 @@ pub(crate) struct Serve {
     /// Take crossings from this Kafka cluster, and hand those that come over HTTP to it
     #[arg(long, env = "HEADCOUNT_KAFKA", value_name = "HOST:PORT,...")]
     pub kafka: Option<String>,
+    /// Whether to consume from Kafka; with false it only hands crossings to it and answers, and `ingest` consumes
+    #[arg(long, env = "HEADCOUNT_CONSUME", value_name = "BOOL", default_value_t = true, action = ArgAction::Set)]
+    pub consume: bool,
     #[command(flatten)]
     pub topic: Topic,
 }
@@ -289,14 +296,6 @@ pub(crate) struct Verify {
     pub login: Login,
 }
 
-/// `status`
-#[derive(Debug, clap::Args)]
-pub(crate) struct Status {
-    /// The server
-    #[arg(long, env = "HEADCOUNT_SERVER", value_name = "URL", default_value = "http://127.0.0.1:8080")]
-    pub server: String,
-}
-
 /// `migrate`
 #[cfg(feature = "cql")]
 #[derive(Debug, clap::Args)]
@@ -354,7 +353,8 @@ fn duration(text: &str) -> Result<Duration, String> {
     ms.map(Duration::from_millis).ok_or_else(|| "a time is a number and ms, s, m or h: 30s".to_owned())
 }
 
-fn key_value(text: &str) -> Result<(String, String), String> {
+/// `KEY=VALUE`.
+pub(crate) fn key_value(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or("a setting is KEY=VALUE")?;
     Ok((key.to_owned(), value.to_owned()))
 }

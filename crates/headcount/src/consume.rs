@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
-use api::Feed;
+use api::{Feed, Ready};
 use axum::Router;
 use ingest::{Drained, Intake};
 use ingest_kafka::{
@@ -35,13 +35,13 @@ pub(crate) async fn ingest(args: Ingest) -> Result<ExitCode> {
     let listener = listen(args.metrics_listen, "--metrics-listen").await?;
     let store = opened::to_serve(&args.keep).await?;
     let registry = Registry::new();
-    let consuming = start(store, &args.kafka, &args.topic, args.times, &registry).await?;
+    let consuming = start(store.clone(), &args.kafka, &args.topic, args.times, &registry).await?;
     // Until here, with nothing under way, a signal ends the process at once, however long the store takes to answer.
     let stop = told_to_stop()?;
-    let router: Router = api::metrics_app(registry);
+    let router: Router = api::metrics_app(registry).merge(api::probes(consuming.ready(store)));
     let metrics = Answering::on(listener, router)?;
     println!("Headcount {} consumes {} from {}", env!("CARGO_PKG_VERSION"), args.topic.topic, args.kafka);
-    println!("metrics for Prometheus: http://{}/metrics", metrics.address);
+    println!("metrics for Prometheus: http://{0}/metrics; alive: http://{0}/healthz; ready: http://{0}/readyz", metrics.address);
     let failed = tokio::select! {
         () = stop => None,
         error = consuming.failed() => Some(error),
@@ -60,6 +60,13 @@ fn kafka(brokers: &str, topic: &Topic) -> KafkaConfig {
 pub(crate) async fn first_producer(brokers: &str, topic: &Topic) -> Result<Producer> {
     prepare_topics(&kafka(brokers, topic), wanted(topic)).await?;
     producer(brokers, topic)
+}
+
+/// The way from HTTP to Kafka in a process that consumes nothing; it may come before any consumer.
+pub(crate) async fn gateway(brokers: &str, topic: &Topic) -> Result<Arc<KafkaIntake>> {
+    let kafka = kafka(brokers, topic);
+    prepare_topics(&kafka, wanted(topic)).await?;
+    Ok(Arc::new(KafkaIntake::new(&kafka, KafkaIntakeConfig::default())?))
 }
 
 /// What is asked of topics.
@@ -106,6 +113,12 @@ pub(crate) async fn start_with(
     Ok(Consuming { running: Arc::new(running), intake: Arc::new(intake), lanes })
 }
 
+/// Why it does not get on, if it does not.
+fn not_ready(running: &Running) -> Option<String> {
+    let stopped = running.failure().map(|error| format!("the consumer has stopped: {error}"));
+    stopped.or_else(|| running.trouble().map(|why| format!("the store is unavailable: {why}")))
+}
+
 impl Consuming {
     /// Where HTTP hands crossings.
     pub(crate) fn intake(&self) -> Arc<dyn Intake> {
@@ -121,10 +134,19 @@ impl Consuming {
     pub(crate) fn feed(&self) -> Arc<dyn Fn() -> Feed + Send + Sync> {
         let running = self.running.clone();
         let lanes = self.lanes.clone();
-        Arc::new(move || Feed {
-            not_ready: running.failure().map(|error| format!("the consumer has stopped: {error}")),
-            queued: lanes.queued(),
-            lag: running.lag(),
+        Arc::new(move || Feed { not_ready: not_ready(&running), queued: lanes.queued(), lag: running.lag() })
+    }
+
+    /// Whether it consumes, or waits for its turn, asked anew each time.
+    fn ready(&self, store: Arc<dyn Store>) -> Ready {
+        let running = self.running.clone();
+        Arc::new(move || {
+            let (running, store) = (running.clone(), store.clone());
+            Box::pin(async move {
+                let apart = || (!running.in_group()).then(|| "it is not in the consumer group yet".to_owned());
+                let unanswered = store.settings().await.err().map(|error| error.to_string());
+                not_ready(&running).or_else(apart).or(unanswered)
+            })
         })
     }
 

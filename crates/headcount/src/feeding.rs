@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use api::Feed;
 use ingest::{Drained, EmbeddedConfig, EmbeddedIntake, Intake, Metrics, Policy};
+use ingest_kafka::KafkaIntake;
 use prometheus::Registry;
 use store::Store;
 
@@ -22,6 +23,8 @@ pub(crate) enum Feeding {
     Embedded(Arc<EmbeddedIntake>),
     /// From Kafka; what comes over HTTP is handed to it.
     Kafka(Consuming),
+    /// Other processes consume; what comes over HTTP is handed to Kafka.
+    Gateway(Arc<KafkaIntake>),
 }
 
 impl Feeding {
@@ -37,11 +40,17 @@ impl Feeding {
         Ok(Self::Kafka(consume::start(store, brokers, topic, times, registry).await?))
     }
 
+    /// A producer alone.
+    pub(crate) async fn gateway(brokers: &str, topic: &Topic) -> Result<Self> {
+        Ok(Self::Gateway(consume::gateway(brokers, topic).await?))
+    }
+
     /// Where HTTP hands crossings.
     pub(crate) fn intake(&self) -> Arc<dyn Intake> {
         match self {
             Self::Embedded(intake) => intake.clone(),
             Self::Kafka(consuming) => consuming.intake(),
+            Self::Gateway(intake) => intake.clone(),
         }
     }
 
@@ -57,6 +66,7 @@ impl Feeding {
                 })
             }
             Self::Kafka(consuming) => consuming.feed(),
+            Self::Gateway(_) => Arc::new(Feed::default),
         }
     }
 
@@ -66,6 +76,7 @@ impl Feeding {
             // Only a new start helps. A ledger that cannot be read shows in /readyz instead: all else goes on.
             Self::Embedded(intake) => intake.halted().await.into(),
             Self::Kafka(consuming) => consuming.failed().await,
+            Self::Gateway(_) => std::future::pending().await,
         }
     }
 
@@ -80,6 +91,8 @@ impl Feeding {
                 Drained::Failed(error) => bail!("a lane has stopped: {error}"),
             },
             Self::Kafka(consuming) => consuming.stop().await,
+            // Requests under way were answered before.
+            Self::Gateway(_) => Ok(()),
         }
     }
 }

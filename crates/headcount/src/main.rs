@@ -7,6 +7,7 @@ mod campus;
 mod clock;
 mod config;
 mod consume;
+mod copy;
 mod count;
 mod demo;
 mod feeding;

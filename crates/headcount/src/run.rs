@@ -29,6 +29,7 @@ async fn task(task: Task) -> Result<ExitCode> {
         Task::Topology(args) => crate::topology::topology(args).await,
         Task::Count(args) => crate::count::count(args).await,
         Task::Verify(args) => crate::verify::verify(args).await,
+        Task::Copy(args) => crate::copy::copy(args).await,
         Task::Status(args) => crate::status::status(args).await,
         Task::Log(args) => crate::log::log(args).await,
         #[cfg(feature = "cql")]

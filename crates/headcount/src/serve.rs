@@ -27,6 +27,9 @@ pub(crate) async fn serve(args: Serve) -> Result<ExitCode> {
         // Its commits are not atomic: one cut short is completed when the log delivers the same records again.
         anyhow::bail!("a cql: store takes crossings from Kafka only: name the cluster with --kafka, or choose --store fjall:FOLDER");
     }
+    if !args.consume && args.kafka.is_none() {
+        anyhow::bail!("--consume false needs --kafka: crossings that come over HTTP have to go somewhere");
+    }
     // Ports first: a server that cannot listen touches no store.
     let listener = listen(args.listen, "--listen").await?;
     let metrics_listener = listen(args.metrics_listen, "--metrics-listen").await?;
@@ -34,6 +37,7 @@ pub(crate) async fn serve(args: Serve) -> Result<ExitCode> {
     let registry = Registry::new();
     let feeding = match &args.kafka {
         None => Feeding::embedded(store.clone(), args.times, args.lanes, &registry).await?,
+        Some(brokers) if !args.consume => Feeding::gateway(brokers, &args.topic).await?,
         Some(brokers) => Feeding::kafka(store.clone(), brokers, &args.topic, args.times, &registry).await?,
     };
     // Until here, with nothing under way, a signal ends the process at once, however long the store takes to answer.

@@ -1,7 +1,7 @@
 //! Which store, and how to log in to it.
 
-#[cfg(feature = "cql")]
 use std::fmt;
+use std::io;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -32,6 +32,31 @@ impl FromStr for StoreUrl {
     }
 }
 
+impl fmt::Display for StoreUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Memory => f.write_str("memory:"),
+            Self::Fjall(folder) => write!(f, "fjall:{}", folder.display()),
+            #[cfg(feature = "cql")]
+            Self::Cql(url) => write!(f, "{url}"),
+        }
+    }
+}
+
+impl StoreUrl {
+    /// The URL that means the same store whatever the current folder.
+    pub(crate) fn absolute(&self) -> io::Result<String> {
+        match self {
+            Self::Fjall(folder) => {
+                // Without the links in it, where it is there.
+                let folder = folder.canonicalize().or_else(|_| std::path::absolute(folder))?;
+                Ok(Self::Fjall(folder).to_string())
+            }
+            other => Ok(other.to_string()),
+        }
+    }
+}
+
 /// How to log in to a `cql:` store.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct Login {
@@ -47,6 +72,10 @@ pub(crate) struct Login {
     /// The local datacenter, where the cluster of a cql: store has several
     #[arg(long, env = "HEADCOUNT_CQL_DATACENTER", value_name = "NAME")]
     pub cql_datacenter: Option<String>,
+    #[cfg(feature = "cql")]
+    /// Speak TLS to a cql: store, and trust the authorities in this PEM file; a node's certificate must name its address
+    #[arg(long, env = "HEADCOUNT_CQL_CA", value_name = "FILE")]
+    pub cql_ca: Option<PathBuf>,
 }
 
 /// A text that is not shown.
@@ -73,7 +102,8 @@ impl Login {
     /// How to reach a keyspace.
     pub(crate) fn options(&self, url: &store_cql::CqlUrl) -> store_cql::CqlOptions {
         let login = self.cql_user.clone().zip(self.cql_password.clone().map(|password| password.0));
-        store_cql::CqlOptions { login, datacenter: self.cql_datacenter.clone(), ..store_cql::CqlOptions::new(url.clone()) }
+        let (datacenter, ca_file) = (self.cql_datacenter.clone(), self.cql_ca.clone());
+        store_cql::CqlOptions { login, datacenter, ca_file, ..store_cql::CqlOptions::new(url.clone()) }
     }
 }
 
@@ -92,7 +122,7 @@ mod tests {
     #[test]
     fn a_keyspace_is_reached_with_a_login_that_is_not_shown() {
         let Ok(StoreUrl::Cql(url)) = "cql://db1,db2/doors".parse() else { panic!("no keyspace") };
-        let login = Login { cql_user: Some("me".to_owned()), cql_password: Some(Secret("hush".to_owned())), cql_datacenter: None };
+        let login = Login { cql_user: Some("me".to_owned()), cql_password: Some(Secret("hush".to_owned())), ..Login::default() };
         let options = login.options(&url);
         assert_eq!(options.login, Some(("me".to_owned(), "hush".to_owned())));
         assert!(!format!("{login:?} {options:?}").contains("hush"));

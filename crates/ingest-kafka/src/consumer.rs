@@ -105,6 +105,19 @@ impl Running {
         self.status.borrow().failure.clone()
     }
 
+    /// Why the store is being asked again; `None` while it answers.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        self.status.borrow().trouble.clone()
+    }
+
+    /// Whether it has partitions, or waits for some in the group.
+    #[must_use]
+    pub fn in_group(&self) -> bool {
+        let status = self.status.borrow();
+        status.assigned > 0 || status.in_group
+    }
+
     /// How many partitions this process consumes now.
     #[must_use]
     pub fn assigned(&self) -> usize {
@@ -171,6 +184,7 @@ impl Poll {
             if Instant::now() >= next_commit {
                 next_commit = Instant::now() + interval;
                 group.commit_offsets(&self.consumer);
+                group.report_trouble();
                 if let Some(error) = group.owned().values().find_map(|owned| owned.lane.failure()) {
                     fail(&group.status, error.into());
                 }

@@ -40,6 +40,14 @@ pub enum KafkaError {
         /// Where it was sought.
         bootstrap_servers: String,
     },
+    /// A topic that is asked about is not there.
+    #[error("there is no topic {topic} at {bootstrap_servers}: check its name; the first consumer or server that starts creates it")]
+    UnknownTopic {
+        /// The topic.
+        topic: String,
+        /// Where it was sought.
+        bootstrap_servers: String,
+    },
     /// There is no such topic, and it cannot be created from here.
     #[error(
         "there is no topic {topic}, and creating it failed ({reason}): create it with `kafka-topics.sh --bootstrap-server \
@@ -146,6 +154,9 @@ pub enum KafkaError {
         /// The partition, where that is known.
         partition: Option<i32>,
     },
+    /// Somebody began to copy into the store after it was opened.
+    #[error("the store is an unfinished copy of {0}: finish it with `headcount copy`, then start again")]
+    UnfinishedCopy(String),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -1,6 +1,6 @@
 //! What the consumer measures.
 
-use prometheus::{IntCounter, IntGauge, Registry};
+use prometheus::{IntCounter, IntGauge, IntGaugeVec, Opts, Registry};
 
 /// Counters and gauges of a process's consumer; cheap to clone.
 #[derive(Debug, Clone)]
@@ -14,6 +14,8 @@ pub struct Metrics {
     pub(crate) failed_offset_commits: IntCounter,
     pub(crate) assigned_partitions: IntGauge,
     pub(crate) lag_records: IntGauge,
+    /// By partition; only those this process consumes.
+    pub(crate) partition_lag_records: IntGaugeVec,
 }
 
 impl Metrics {
@@ -37,12 +39,17 @@ impl Metrics {
             )?,
             assigned_partitions: IntGauge::new("headcount_kafka_assigned_partitions", "Partitions this process consumes.")?,
             lag_records: IntGauge::new("headcount_kafka_lag_records", "Records in those partitions after the committed offsets.")?,
+            partition_lag_records: IntGaugeVec::new(
+                Opts::new("headcount_kafka_partition_lag_records", "Records of a partition after its committed offset."),
+                &["partition"],
+            )?,
         };
         for counter in [&metrics.records, &metrics.foreign, &metrics.pauses, &metrics.rebalances, &metrics.failed_offset_commits] {
             registry.register(Box::new(counter.clone()))?;
         }
         registry.register(Box::new(metrics.assigned_partitions.clone()))?;
         registry.register(Box::new(metrics.lag_records.clone()))?;
+        registry.register(Box::new(metrics.partition_lag_records.clone()))?;
         Ok(metrics)
     }
 }

@@ -54,6 +54,9 @@ pub(crate) struct Names<'a> {
 
 /// The settings as they should be, where what the store knows does not contradict them.
 fn agreed(topic: &Topic<'_>, names: Names<'_>, known: &Settings) -> Result<Settings, KafkaError> {
+    if let Some(from) = &known.copying_from {
+        return Err(KafkaError::UnfinishedCopy(from.clone()));
+    }
     known_cluster(known, &topic.cluster_id)?;
     if let Some(stored) = known.partitions.filter(|stored| *stored != topic.partitions) {
         return Err(KafkaError::OtherPartitions { topic: names.topic.to_owned(), stored, found: topic.partitions });

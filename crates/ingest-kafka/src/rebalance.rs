@@ -48,6 +48,10 @@ impl Owned {
 pub(crate) struct Status {
     pub(crate) assigned: usize,
     pub(crate) lag: Option<u64>,
+    /// Whether the group's coordinator knows this member, as of the last second.
+    pub(crate) in_group: bool,
+    /// Why the store is being asked again; `None` while it answers.
+    pub(crate) trouble: Option<String>,
     pub(crate) failure: Option<KafkaError>,
     pub(crate) ended: Option<Drained>,
 }
@@ -96,6 +100,10 @@ impl Group {
             let mut owned = self.owned();
             partitions.iter().filter_map(|partition| Some((*partition, owned.remove(partition)?))).collect()
         };
+        for (partition, _) in &given {
+            // Whoever has it next shows its lag.
+            let _ = self.metrics.partition_lag_records.remove_label_values(&[partition.to_string()]);
+        }
         for (partition, owned) in &given {
             owned.lane.close();
             if !owned.held.is_empty() {
@@ -152,6 +160,16 @@ impl Group {
         }
     }
 
+    /// Says what the lanes say of the store.
+    pub(crate) fn report_trouble(&self) {
+        let trouble = self.owned().values().find_map(|owned| owned.lane.trouble());
+        self.status.send_if_modified(|status| {
+            let changed = status.trouble != trouble;
+            status.trouble = trouble;
+            changed
+        });
+    }
+
     fn report_assigned(&self) {
         let assigned = self.owned().len();
         self.metrics.assigned_partitions.set(i64::try_from(assigned).unwrap_or(i64::MAX));
@@ -177,6 +195,10 @@ impl ClientContext for Group {
             let high = found.map(|found| found.hi_offset).filter(|offset| *offset >= 0);
             let behind = high.zip(committed).map(|(high, committed)| u64::try_from(high - committed).unwrap_or(0));
             lag = lag.zip(behind).map(|(sum, behind)| sum + behind);
+            if let Some(behind) = behind {
+                let gauge = self.metrics.partition_lag_records.with_label_values(&[partition.to_string()]);
+                gauge.set(i64::try_from(behind).unwrap_or(i64::MAX));
+            }
             if owned.confirm(committed) {
                 self.metrics.failed_offset_commits.inc();
             }
@@ -184,7 +206,8 @@ impl ClientContext for Group {
         if let Some(lag) = lag {
             self.metrics.lag_records.set(i64::try_from(lag).unwrap_or(i64::MAX));
         }
-        self.status.send_modify(|status| status.lag = lag);
+        let in_group = statistics.cgrp.is_some_and(|group| group.state == "up");
+        self.status.send_modify(|status| (status.lag, status.in_group) = (lag, in_group));
     }
 
     fn error(&self, error: ClientError, reason: &str) {

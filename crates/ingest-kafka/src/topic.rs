@@ -48,6 +48,16 @@ impl<'a> Topic<'a> {
         Ok(Self { config, client, cluster_id, partitions })
     }
 
+    /// Finds the topic as it is, and neither checks nor creates anything.
+    pub(crate) fn observe(config: &'a ConsumerConfig) -> Result<Self, KafkaError> {
+        let KafkaConfig { topic, bootstrap_servers, .. } = &config.kafka;
+        let (client, cluster_id) = reach(&config.kafka, &config.group)?;
+        let found = partitions(&client, topic)?;
+        let partitions =
+            found.ok_or_else(|| KafkaError::UnknownTopic { topic: topic.clone(), bootstrap_servers: bootstrap_servers.clone() })?;
+        Ok(Self { config, client, cluster_id, partitions })
+    }
+
     /// Every partition.
     pub(crate) fn all(&self) -> impl Iterator<Item = i32> + use<> {
         0..i32::try_from(self.partitions).unwrap_or(i32::MAX)

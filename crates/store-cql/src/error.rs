@@ -1,5 +1,7 @@
 //! What an error of the driver means to whoever uses the store, and why a keyspace cannot be used.
 
+use std::path::PathBuf;
+
 use scylla::errors::{
     DbError, ExecutionError, FirstRowError, IntoRowsResultError, MaybeFirstRowError, NextPageError, NextRowError, PagerExecutionError,
     RequestAttemptError, RequestError, TypeCheckError,
@@ -15,6 +17,14 @@ pub enum OpenError {
         /// Where.
         url: String,
         /// What the driver says.
+        why: String,
+    },
+    /// The authorities to trust cannot be read.
+    #[error("the authorities to trust, {}, cannot be used: {why}", path.display())]
+    Authorities {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
         why: String,
     },
     /// Nobody says which datacenter is near.

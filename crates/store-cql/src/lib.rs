@@ -25,11 +25,13 @@ mod read;
 mod replication;
 mod session;
 mod statements;
+mod tls;
 mod url;
 mod value;
 mod write;
 
 use std::collections::HashSet;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -61,23 +63,25 @@ pub struct CqlOptions {
     pub login: Option<(String, String)>,
     /// The local datacenter; needed where the cluster has several.
     pub datacenter: Option<String>,
+    /// Speak TLS, and trust the authorities of this PEM file alone; plain where `None`.
+    pub ca_file: Option<PathBuf>,
     /// How long an answer may take, in ms.
     pub timeout_ms: u64,
 }
 
 impl CqlOptions {
-    /// Without a login, in the only datacenter.
+    /// Without a login and TLS, in the only datacenter.
     #[must_use]
     pub fn new(url: CqlUrl) -> Self {
-        Self { url, login: None, datacenter: None, timeout_ms: TIMEOUT_MS }
+        Self { url, login: None, datacenter: None, ca_file: None, timeout_ms: TIMEOUT_MS }
     }
 }
 
 impl std::fmt::Debug for CqlOptions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { url, login, datacenter, timeout_ms } = self;
+        let Self { url, login, datacenter, ca_file, timeout_ms } = self;
         let user = login.as_ref().map(|(user, _)| user);
-        write!(f, "CqlOptions {{ url: {url}, user: {user:?}, datacenter: {datacenter:?}, timeout_ms: {timeout_ms} }}")
+        write!(f, "CqlOptions {{ url: {url}, user: {user:?}, datacenter: {datacenter:?}, ca_file: {ca_file:?}, timeout_ms: {timeout_ms} }}")
     }
 }
 

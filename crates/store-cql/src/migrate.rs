@@ -123,7 +123,11 @@ pub(crate) async fn migrated(options: &CqlOptions) -> Result<(Session, u32), Ope
     let Some(kept) = found.replication.filter(|_| !found.tables.is_empty()) else {
         return Err(lacks(1));
     };
-    let record = keyspace.record().await?;
+    let record = match keyspace.record().await {
+        // Somebody is making the table just now: it shows in the system's tables a moment before it can be used.
+        Err(OpenError::Store { error: StoreError::Halted(why), .. }) if is_of_no_table(&why) => return Err(lacks(1)),
+        record => record?,
+    };
     if let Some(first) = pending(&options.url.keyspace, &record.migrations)?.first() {
         return Err(lacks(first.number));
     }
@@ -317,6 +321,11 @@ impl Keyspace<'_> {
     fn still(&self, mine: bool, number: u32) -> Result<(), OpenError> {
         if mine { Ok(()) } else { Err(OpenError::LostLock { number }) }
     }
+}
+
+/// Whether a refusal says that there is no table: in Cassandra's words, or in those of ScyllaDB and older Cassandras.
+fn is_of_no_table(why: &str) -> bool {
+    why.contains("table migrations does not exist") || why.contains("unconfigured table migrations")
 }
 
 /// Whether it may have happened.

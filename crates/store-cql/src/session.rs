@@ -19,8 +19,8 @@ use scylla::statement::{Consistency, SerialConsistency};
 use store::StoreError;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::CqlOptions;
 use crate::error::{Meaning, OpenError};
+use crate::{CqlOptions, tls};
 
 /// How many requests are on their way at once: more only queue up in the cluster.
 pub(crate) const AT_ONCE: usize = 256;
@@ -81,6 +81,9 @@ pub(crate) async fn connect(options: &CqlOptions) -> Result<Session, OpenError> 
         .default_execution_profile_handle(profile.into_handle());
     if let Some((user, password)) = &options.login {
         builder = builder.user(user, password);
+    }
+    if let Some(ca_file) = &options.ca_file {
+        builder = builder.tls_context(Some(tls::context(ca_file)?));
     }
     let unreachable = |error| OpenError::Unreachable { url: options.url.to_string(), why: format!("{error}") };
     let session = in_time(options, async { builder.build().await.map_err(unreachable) }).await?;

@@ -1,5 +1,6 @@
 //! What every store must do: one suite, run on each of them by [`conformance_tests!`](crate::conformance_tests).
 
+mod copying;
 mod edits;
 mod lane;
 pub mod model;
@@ -17,6 +18,7 @@ use occupancy::time::{DAY_MS, Day, UnixMs};
 
 use crate::Store;
 
+pub use copying::{a_copy_holds_the_same, copy, fill, log_of};
 pub use edits::{edits_are_compared_and_set, settings_are_compared_and_set};
 pub use lane::Lane;
 pub use order::any_order_and_batching_give_the_same_ledgers;
@@ -56,6 +58,7 @@ macro_rules! conformance_tests {
             quarantine_comes_in_pages
             edits_are_compared_and_set
             settings_are_compared_and_set
+            a_copy_holds_the_same
             any_order_and_batching_give_the_same_ledgers
         }
     };

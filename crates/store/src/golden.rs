@@ -85,12 +85,15 @@ fn others() -> Vec<(&'static str, Vec<u8>)> {
         replayed_at: Some(at(1_519_661_300_000)),
     };
     let unknown = Quarantined { reason: Reason::Undecodable, dpu: None, replayed_at: None, ..quarantined.clone() };
-    let stored = Settings { cluster_id: Some("k1".to_owned()), partitions: Some(12), epoch: 1, first_start_done: true };
+    let stored = Settings { cluster_id: Some("k1".to_owned()), partitions: Some(12), epoch: 1, first_start_done: true, copying_from: None };
+    let copying = Settings { copying_from: Some("fjall:/data".to_owned()), ..Settings::default() };
 
     for one in [&quarantined, &unknown] {
         assert_eq!(value::read_quarantined(source.clone(), &value::quarantined(one)).as_ref(), Ok(one));
     }
-    assert_eq!(Settings::decode(&stored.encode().unwrap()), Ok(stored.clone()));
+    for one in [&stored, &copying] {
+        assert_eq!(Settings::decode(&one.encode().unwrap()).as_ref(), Ok(one));
+    }
     vec![
         ("key edit", StoreKey::Edit(258).encode()),
         ("key settings", StoreKey::Settings.encode()),
@@ -98,6 +101,7 @@ fn others() -> Vec<(&'static str, Vec<u8>)> {
         ("value quarantine", value::quarantined(&quarantined)),
         ("value quarantine unknown", value::quarantined(&unknown)),
         ("value settings", stored.encode().unwrap()),
+        ("value settings copying", copying.encode().unwrap()),
     ]
 }
 

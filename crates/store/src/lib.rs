@@ -15,6 +15,7 @@ mod codec;
 #[cfg(feature = "testing")]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "a test suite")]
 pub mod conformance;
+mod copy;
 mod day;
 mod embedded;
 mod error;
@@ -41,6 +42,7 @@ use occupancy::id::DpuId;
 use occupancy::ledger::{Counters, Row, Tail, Totals};
 use occupancy::time::{Day, UnixMs};
 
+pub use copy::{Compared, CopyError, Copying, Mismatch};
 pub use embedded::{FjallStore, Options};
 pub use error::{AppendError, StoreError};
 pub use ledger::{Commit, LedgerWrite};

@@ -1,4 +1,4 @@
-//! The few facts a store remembers about what feeds it.
+//! The few facts a store remembers about what feeds it, and whether it is whole.
 
 use crate::StoreError;
 
@@ -13,6 +13,8 @@ pub struct Settings {
     pub epoch: u32,
     /// Whether the consumer group's first start is done: from then on a missing offset is an error.
     pub first_start_done: bool,
+    /// The store this one is being copied from; `None` in one that is whole. See [`crate::Copying`].
+    pub copying_from: Option<String>,
 }
 
 /// The version of the stored JSON this program writes.
@@ -26,6 +28,8 @@ struct Stored {
     partitions: Option<u32>,
     epoch: u32,
     first_start_done: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    copying_from: Option<String>,
 }
 
 #[derive(serde::Deserialize)]
@@ -39,8 +43,8 @@ impl Settings {
     /// # Errors
     /// They cannot be written as JSON.
     pub fn encode(&self) -> Result<Vec<u8>, StoreError> {
-        let Self { cluster_id, partitions, epoch, first_start_done } = self.clone();
-        let stored = Stored { version: VERSION, cluster_id, partitions, epoch, first_start_done };
+        let Self { cluster_id, partitions, epoch, first_start_done, copying_from } = self.clone();
+        let stored = Stored { version: VERSION, cluster_id, partitions, epoch, first_start_done, copying_from };
         serde_json::to_vec(&stored).map_err(|error| StoreError::Corrupt(format!("settings cannot be written: {error}")))
     }
 
@@ -56,7 +60,8 @@ impl Settings {
                 "the settings have version {version}, this program knows {VERSION}: use the newer one"
             )));
         }
-        let Stored { version: _, cluster_id, partitions, epoch, first_start_done } = serde_json::from_slice(bytes).map_err(unreadable)?;
-        Ok(Self { cluster_id, partitions, epoch, first_start_done })
+        let Stored { version: _, cluster_id, partitions, epoch, first_start_done, copying_from } =
+            serde_json::from_slice(bytes).map_err(unreadable)?;
+        Ok(Self { cluster_id, partitions, epoch, first_start_done, copying_from })
     }
 }

@@ -166,7 +166,7 @@ fn a_simulated_campus_reports_through_trouble_and_every_total_holds() {
 fn help_names_every_command() {
     let (status, out, _) = run(&["--help"]);
     assert_eq!(status, Some(0));
-    for command in ["demo", "serve", "ingest", "simulate", "replay", "topology", "count", "verify", "status"] {
+    for command in ["demo", "serve", "ingest", "simulate", "replay", "topology", "count", "verify", "copy", "status"] {
         assert!(out.lines().any(|line| line.trim_start().starts_with(command)), "{command} is not in\n{out}");
     }
     let (status, out, _) = run(&["serve", "--help"]);
@@ -197,7 +197,7 @@ async fn a_new_epoch_is_declared_once_the_old_log_is_drained() {
     assert_eq!(status, Some(1));
     assert!(err.contains("the store remembers no log"), "{err}");
 
-    let fed = Settings { cluster_id: Some("k1".to_owned()), partitions: Some(8), epoch: 1, first_start_done: true };
+    let fed = Settings { cluster_id: Some("k1".to_owned()), partitions: Some(8), epoch: 1, first_start_done: true, copying_from: None };
     let store = FjallStore::open(&path).unwrap();
     assert!(store.put_settings(&Settings::default(), &fed).await.unwrap());
     let (status, _, err) = run(&command);

@@ -7,6 +7,11 @@ mod both_engines;
 mod calit2;
 #[cfg(test)]
 mod commands;
+#[cfg(test)]
+mod copy;
+#[cfg(feature = "cql")]
+#[cfg(test)]
+mod copy_cql;
 #[cfg(feature = "cql")]
 #[cfg(test)]
 mod cql;
@@ -16,5 +21,8 @@ mod demo;
 mod kill_9;
 #[cfg(test)]
 mod program;
+#[cfg(feature = "cql")]
+#[cfg(test)]
+mod roles;
 #[cfg(test)]
 mod tidy;

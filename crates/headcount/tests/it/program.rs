@@ -29,6 +29,8 @@ pub(crate) fn run(words: &[&str]) -> (Option<i32>, String, String) {
 pub(crate) struct Served {
     child: Option<Child>,
     pub(crate) url: String,
+    /// Where its metrics are, once it has said so.
+    pub(crate) metrics: String,
 }
 
 impl Served {
@@ -47,7 +49,7 @@ impl Served {
         let words = ["serve", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0", "--store", store];
         let mut child = headcount(&words).args(more).stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
-        let mut served = Self { child: Some(child), url: String::new() };
+        let mut served = Self { child: Some(child), url: String::new(), metrics: String::new() };
         let mut said: Vec<String> = Vec::new();
         while !said.last().is_some_and(|line| line.contains(last)) {
             said.push(lines.next().expect("serve goes on to say more"));
@@ -56,6 +58,8 @@ impl Served {
         std::thread::spawn(move || lines.for_each(drop));
         let mut words = said[0].split_whitespace();
         served.url = words.find(|word| word.starts_with("http://")).expect("serve says first where it answers").to_owned();
+        let metrics = said.iter().find_map(|line| line.strip_prefix("metrics for Prometheus: ")?.strip_suffix("/metrics"));
+        served.metrics = metrics.unwrap_or_default().to_owned();
         (served, said)
     }
 

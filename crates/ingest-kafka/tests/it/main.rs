@@ -9,6 +9,8 @@ mod group;
 #[cfg(test)]
 mod intake;
 #[cfg(test)]
+mod lag;
+#[cfg(test)]
 mod membership;
 #[cfg(test)]
 mod outage;

@@ -34,6 +34,13 @@ async fn another_log_than_the_one_in_the_store_is_refused() {
     assert!(error.to_string().contains("headcount log new-epoch"));
     assert!(store.put_settings(&more, &settings).await.unwrap());
 
+    // As if somebody had begun to copy into it since it was opened.
+    let copying = Settings { copying_from: Some("fjall:/data".to_owned()), ..settings.clone() };
+    assert!(store.put_settings(&settings, &copying).await.unwrap());
+    assert_eq!(refused(&cluster, &store).await, KafkaError::UnfinishedCopy("fjall:/data".to_owned()));
+    assert_eq!(store.settings().await.unwrap(), copying);
+    assert!(store.put_settings(&copying, &settings).await.unwrap());
+
     // As if a ledger had seen a record that is not there.
     let position = Some(Position { epoch: 1, partition: 1, offset: 7 });
     let counters = Some(Counters { position, stamp_us: 1, ..Counters::default() });

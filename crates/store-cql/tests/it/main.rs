@@ -9,3 +9,4 @@ mod ledgers;
 mod logins;
 mod migrations;
 mod suite;
+mod tls;

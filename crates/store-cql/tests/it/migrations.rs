@@ -35,7 +35,16 @@ async fn of_several_that_migrate_at_once_one_does() {
     let url = options.url.to_string();
     assert_eq!(error.to_string(), format!("the keyspace of {url} lacks migration 1 of 1: run `headcount migrate --store {url}`"));
     let plan = cluster::plan();
-    let (a, b, c) = tokio::join!(migrate(&options, &plan), migrate(&options, &plan), migrate(&options, &plan));
+    // Whoever connects meanwhile is told to migrate, at any moment.
+    let connects = async {
+        loop {
+            match CqlStore::connect(&options).await {
+                Ok(_) => break,
+                Err(error) => assert!(matches!(error, OpenError::NotMigrated { missing: 1, known: 1, .. }), "{error}"),
+            }
+        }
+    };
+    let (a, b, c, ()) = tokio::join!(migrate(&options, &plan), migrate(&options, &plan), migrate(&options, &plan), connects);
     let done = [a.unwrap(), b.unwrap(), c.unwrap()];
     let mut applied: Vec<&[String]> = done.iter().map(|migrated| migrated.applied.as_slice()).collect();
     applied.sort();

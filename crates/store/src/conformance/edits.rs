@@ -5,7 +5,7 @@ use occupancy::edit::{Change, Edit};
 use super::{Subject, at};
 use crate::{AppendError, Edits, Settings, Store};
 
-fn edit(writer: usize, n: usize) -> Edit {
+pub(super) fn edit(writer: usize, n: usize) -> Edit {
     let change = Change::Retraction { id: format!("c{writer}-{n}").parse().unwrap(), reason: "miscounted".to_owned() };
     Edit { made_at: at(9, 1), change }
 }
@@ -53,8 +53,8 @@ pub async fn edits_are_compared_and_set(subject: &mut impl Subject) {
 pub async fn settings_are_compared_and_set(subject: &mut impl Subject) {
     let store: &dyn Edits = subject.store();
     let old = Settings::default();
-    let [a, b, c] =
-        [1, 2, 3].map(|epoch| Settings { cluster_id: Some("k".to_owned()), partitions: Some(12), epoch, first_start_done: true });
+    let of = |epoch| Settings { cluster_id: Some("k".to_owned()), partitions: Some(12), epoch, first_start_done: true, copying_from: None };
+    let [a, b, c] = [1, 2, 3].map(of);
     let (first, second, third) = tokio::join!(store.put_settings(&old, &a), store.put_settings(&old, &b), store.put_settings(&old, &c));
     let outcomes = [first.unwrap(), second.unwrap(), third.unwrap()];
     assert_eq!(outcomes.iter().filter(|done| **done).count(), 1, "{outcomes:?}");

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "helpers of tests may fail loudly")]
 
+mod copy;
 mod embedded;
 mod faults;
 mod owners;
