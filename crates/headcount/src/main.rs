@@ -10,6 +10,7 @@ mod consume;
 mod count;
 mod demo;
 mod feeding;
+mod live;
 mod log;
 #[cfg(feature = "cql")]
 mod migrate;

@@ -155,6 +155,13 @@ impl KafkaConfig {
         Ok(client)
     }
 
+    /// For a client that reads partitions of its own choice.
+    pub(crate) fn follower(&self, group: &str) -> Result<ClientConfig, KafkaError> {
+        let mut client = self.observer(group)?;
+        client.remove("statistics.interval.ms");
+        Ok(client)
+    }
+
     pub(crate) fn consumer(&self, group: &str) -> Result<ClientConfig, KafkaError> {
         let mut client = self.client()?;
         // What is fetched ahead, in KiB, and how soon more is fetched once there is room.

@@ -10,7 +10,7 @@ use rdkafka::client::DefaultClientContext;
 use crate::program::{Served, repository, run};
 
 /// The URL of a keyspace on a cluster that all tests share; `None` where Java or Maven is missing.
-fn store(keyspace: &str) -> Option<String> {
+pub(crate) fn store(keyspace: &str) -> Option<String> {
     let cassandra = engines::or_skip(Cassandra::shared()).unwrap()?;
     Some(format!("cql://{}/{keyspace}", cassandra.contact_points()[0]))
 }

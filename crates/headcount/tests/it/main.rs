@@ -11,6 +11,9 @@ mod cql;
 mod demo;
 #[cfg(test)]
 mod kill_9;
+#[cfg(feature = "cql")]
+#[cfg(test)]
+mod live;
 #[cfg(test)]
 mod program;
 #[cfg(test)]
