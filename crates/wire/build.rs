@@ -3,10 +3,12 @@
 use std::error::Error;
 
 const SCHEMAS: &str = "../../schemas";
-const REPORT: &str = "headcount/v1/report.proto";
+const FILES: [&str; 2] = ["headcount/v1/change.proto", "headcount/v1/report.proto"];
 
 fn main() -> Result<(), Box<dyn Error>> {
-    println!("cargo:rerun-if-changed={SCHEMAS}/{REPORT}");
-    prost_build::Config::new().compile_fds(protox::compile([REPORT], [SCHEMAS])?)?;
+    for file in FILES {
+        println!("cargo:rerun-if-changed={SCHEMAS}/{file}");
+    }
+    prost_build::Config::new().compile_fds(protox::compile(FILES, [SCHEMAS])?)?;
     Ok(())
 }

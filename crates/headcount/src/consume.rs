@@ -6,9 +6,10 @@ use std::sync::Arc;
 use anyhow::{Result, bail};
 use api::{Feed, Ready};
 use axum::Router;
-use ingest::{Drained, Intake};
+use ingest::{CountersFeed, Drained, Intake};
 use ingest_kafka::{
-    Consumer, ConsumerConfig, KafkaConfig, KafkaIntake, KafkaIntakeConfig, Metrics, Producer, Running, TopicPolicy, Wanted, prepare_topics,
+    Changelog, Consumer, ConsumerConfig, KafkaConfig, KafkaIntake, KafkaIntakeConfig, Metrics, Producer, Running, TopicPolicy, Wanted,
+    prepare_topics,
 };
 use prometheus::Registry;
 use store::Store;
@@ -19,6 +20,7 @@ use crate::feeding::{DRAIN, policy};
 use crate::opened;
 use crate::run::told_to_stop;
 use crate::server::{Answering, listen};
+use crate::store_url::StoreUrl;
 
 /// How long Kafka may take to acknowledge what is produced, in ms.
 const DELIVERY_TIMEOUT_MS: u64 = 30_000;
@@ -35,7 +37,8 @@ pub(crate) async fn ingest(args: Ingest) -> Result<ExitCode> {
     let listener = listen(args.metrics_listen, "--metrics-listen").await?;
     let store = opened::to_serve(&args.keep).await?;
     let registry = Registry::new();
-    let consuming = start(store.clone(), &args.kafka, &args.topic, args.times, &registry).await?;
+    let feed = changelog(&args.keep.store, &args.kafka, &args.topic)?;
+    let consuming = start(store.clone(), feed, &args.kafka, &args.topic, args.times, &registry).await?;
     // Until here, with nothing under way, a signal ends the process at once, however long the store takes to answer.
     let stop = told_to_stop()?;
     let router: Router = api::metrics_app(registry).merge(api::probes(consuming.ready(store)));
@@ -52,7 +55,7 @@ pub(crate) async fn ingest(args: Ingest) -> Result<ExitCode> {
 }
 
 /// A topic and how to reach it.
-fn kafka(brokers: &str, topic: &Topic) -> KafkaConfig {
+pub(crate) fn kafka(brokers: &str, topic: &Topic) -> KafkaConfig {
     KafkaConfig { properties: topic.kafka_setting.iter().cloned().collect(), ..KafkaConfig::new(brokers, &topic.topic) }
 }
 
@@ -91,15 +94,31 @@ pub(crate) async fn produce(producer: &Producer, reports: &[Report]) -> Result<(
     Ok(())
 }
 
+/// Where lanes publish what they changed: for the other processes at the same store, where there can be any.
+pub(crate) fn changelog(store: &StoreUrl, brokers: &str, topic: &Topic) -> Result<Option<Arc<dyn CountersFeed>>> {
+    if !store.is_shared() {
+        return Ok(None);
+    }
+    Ok(Some(Arc::new(Changelog::new(&kafka(brokers, topic))?)))
+}
+
 /// Joins the consumer group.
-pub(crate) async fn start(store: Arc<dyn Store>, brokers: &str, topic: &Topic, times: Times, registry: &Registry) -> Result<Consuming> {
-    start_with(TopicPolicy::Checked(wanted(topic)), store, brokers, topic, times, registry).await
+pub(crate) async fn start(
+    store: Arc<dyn Store>,
+    feed: Option<Arc<dyn CountersFeed>>,
+    brokers: &str,
+    topic: &Topic,
+    times: Times,
+    registry: &Registry,
+) -> Result<Consuming> {
+    start_with(TopicPolicy::Checked(wanted(topic)), store, feed, brokers, topic, times, registry).await
 }
 
 /// Joins the consumer group; only the demo's own cluster may be trusted unchecked.
 pub(crate) async fn start_with(
     topic_policy: TopicPolicy,
     store: Arc<dyn Store>,
+    feed: Option<Arc<dyn CountersFeed>>,
     brokers: &str,
     topic: &Topic,
     times: Times,
@@ -108,7 +127,7 @@ pub(crate) async fn start_with(
     let kafka = kafka(brokers, topic);
     let config = ConsumerConfig { topic_policy, policy: policy(times), ..ConsumerConfig::new(kafka.clone(), &topic.group) };
     let lanes = ingest::Metrics::new(registry)?;
-    let running = Consumer::start(config, store, Metrics::new(registry, lanes.clone())?).await?;
+    let running = Consumer::start(config, store, feed, Metrics::new(registry, lanes.clone())?).await?;
     let intake = KafkaIntake::new(&kafka, KafkaIntakeConfig::default())?;
     Ok(Consuming { running: Arc::new(running), intake: Arc::new(intake), lanes })
 }

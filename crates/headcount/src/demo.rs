@@ -47,7 +47,7 @@ pub(crate) async fn demo(args: Demo) -> Result<ExitCode> {
     let mock = Mock::start(&topic.topic, PARTITIONS)?;
     let registry = Registry::new();
     println!("in-process Kafka at {}, store in {}", mock.brokers, folder.display());
-    let consuming = consume::start_with(TopicPolicy::Trusted, store.clone(), &mock.brokers, &topic, TIMES, &registry).await?;
+    let consuming = consume::start_with(TopicPolicy::Trusted, store.clone(), None, &mock.brokers, &topic, TIMES, &registry).await?;
     let producer = consume::producer(&mock.brokers, &topic)?;
     let lanes = consuming.lanes().clone();
     let feeding = Feeding::Kafka(consuming);

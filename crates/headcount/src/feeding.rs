@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use api::Feed;
-use ingest::{Drained, EmbeddedConfig, EmbeddedIntake, Intake, Metrics, Policy};
+use ingest::{CountersFeed, Drained, EmbeddedConfig, EmbeddedIntake, Intake, Metrics, Policy};
 use ingest_kafka::KafkaIntake;
 use prometheus::Registry;
 use store::Store;
@@ -36,8 +36,15 @@ impl Feeding {
     }
 
     /// A consumer group, and a producer for what comes over HTTP.
-    pub(crate) async fn kafka(store: Arc<dyn Store>, brokers: &str, topic: &Topic, times: Times, registry: &Registry) -> Result<Self> {
-        Ok(Self::Kafka(consume::start(store, brokers, topic, times, registry).await?))
+    pub(crate) async fn kafka(
+        store: Arc<dyn Store>,
+        feed: Option<Arc<dyn CountersFeed>>,
+        brokers: &str,
+        topic: &Topic,
+        times: Times,
+        registry: &Registry,
+    ) -> Result<Self> {
+        Ok(Self::Kafka(consume::start(store, feed, brokers, topic, times, registry).await?))
     }
 
     /// A producer alone.

@@ -15,7 +15,7 @@ use crate::feeding::Feeding;
 use crate::run::told_to_stop;
 use crate::server::{Answering, listen};
 use crate::store_url::StoreUrl;
-use crate::{clock, opened};
+use crate::{clock, consume, live, opened};
 
 /// How long a request may take: longer than the way in waits for the store.
 const REQUEST_TIMEOUT_MS: u64 = 30_000;
@@ -38,11 +38,15 @@ pub(crate) async fn serve(args: Serve) -> Result<ExitCode> {
     let feeding = match &args.kafka {
         None => Feeding::embedded(store.clone(), args.times, args.lanes, &registry).await?,
         Some(brokers) if !args.consume => Feeding::gateway(brokers, &args.topic).await?,
-        Some(brokers) => Feeding::kafka(store.clone(), brokers, &args.topic, args.times, &registry).await?,
+        Some(brokers) => {
+            let feed = consume::changelog(&args.keep.store, brokers, &args.topic)?;
+            Feeding::kafka(store.clone(), feed, brokers, &args.topic, args.times, &registry).await?
+        }
     };
     // Until here, with nothing under way, a signal ends the process at once, however long the store takes to answer.
     let stop = told_to_stop()?;
-    let app = app(&store, &feeding, args.times, &registry)?;
+    let viewed = live::view(store, &args, &registry)?;
+    let app = app(&viewed.store, &feeding, args.times, &registry)?;
     let query = app.query.clone();
     let metrics = Answering::on(metrics_listener, api::metrics_app(registry))?;
     let answering = Answering::on(listener, api::app(app))?;
@@ -53,6 +57,7 @@ pub(crate) async fn serve(args: Serve) -> Result<ExitCode> {
     };
     // In this order nothing acknowledged is lost: no new requests, the last ones answered, then the lanes drained.
     answering.stop().await;
+    viewed.stop().await;
     feeding.stop().await?;
     metrics.stop().await;
     failed.map_or(Ok(ExitCode::SUCCESS), Err)

@@ -17,6 +17,17 @@ pub(crate) enum StoreUrl {
     Cql(store_cql::CqlUrl),
 }
 
+impl StoreUrl {
+    /// Whether several processes can be at it at once.
+    pub(crate) fn is_shared(&self) -> bool {
+        match self {
+            Self::Memory | Self::Fjall(_) => false,
+            #[cfg(feature = "cql")]
+            Self::Cql(_) => true,
+        }
+    }
+}
+
 impl FromStr for StoreUrl {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {

@@ -58,7 +58,8 @@ impl ConsumerConfig {
             group: group.to_owned(),
             topic_policy: TopicPolicy::Checked(Wanted::default()),
             policy: Policy::default(),
-            lane: LaneConfig::default(),
+            // A backlog of many DPUs: the more of them a commit holds, the more rows travel in each batch.
+            lane: LaneConfig { queue_items: 8192, batch_items: 8192, ..LaneConfig::default() },
             commit_interval_ms: 200,
             revoke_patience_ms: 10_000,
         }
@@ -152,6 +153,13 @@ impl KafkaConfig {
     pub(crate) fn observer(&self, group: &str) -> Result<ClientConfig, KafkaError> {
         let mut client = self.consumer(group)?;
         client.remove(INSTANCE_ID);
+        Ok(client)
+    }
+
+    /// For a client that reads partitions of its own choice.
+    pub(crate) fn follower(&self, group: &str) -> Result<ClientConfig, KafkaError> {
+        let mut client = self.observer(group)?;
+        client.remove("statistics.interval.ms");
         Ok(client)
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use ingest::{Drained, Rejected};
+use ingest::{CountersFeed, Drained, Rejected};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError as ClientError;
 use rdkafka::message::{BorrowedMessage, Message};
@@ -35,18 +35,23 @@ pub struct Consumer;
 
 impl Consumer {
     /// Checks the log against the store, then joins the group and consumes until stopped, on a thread of its own.
-    /// The lanes run on the current runtime.
+    /// The lanes run on the current runtime, and publish to `feed` where somebody follows.
     ///
     /// # Errors
     /// The configuration is wrong, Kafka or the store does not answer, or the log is not the one the store knows.
-    pub async fn start(config: ConsumerConfig, store: Arc<dyn Store>, metrics: Metrics) -> Result<Running, KafkaError> {
+    pub async fn start(
+        config: ConsumerConfig,
+        store: Arc<dyn Store>,
+        feed: Option<Arc<dyn CountersFeed>>,
+        metrics: Metrics,
+    ) -> Result<Running, KafkaError> {
         let runtime = Handle::current();
         let (ready, started) = oneshot::channel();
         let (stop, stopped) = watch::channel(None);
         let (report, status) = watch::channel(Status::default());
         let thread = std::thread::Builder::new().name("kafka-consumer".to_owned()).spawn(move || {
             let report = Arc::new(report);
-            match Poll::new(config, store, metrics, runtime, Arc::clone(&report)) {
+            match Poll::new(config, store, feed, metrics, runtime, Arc::clone(&report)) {
                 Ok(mut poll) => {
                     if ready.send(Ok(())).is_ok() {
                         poll.run(&stopped);
@@ -145,6 +150,7 @@ impl Poll {
     fn new(
         config: ConsumerConfig,
         store: Arc<dyn Store>,
+        feed: Option<Arc<dyn CountersFeed>>,
         metrics: Metrics,
         runtime: Handle,
         status: Arc<watch::Sender<Status>>,
@@ -159,7 +165,7 @@ impl Poll {
         drop(topic);
         let name = config.kafka.topic.clone();
         let store: Arc<dyn Ledgers> = store;
-        let group = Group { config, log, store, runtime, metrics, status, owned: Mutex::new(BTreeMap::new()) };
+        let group = Group { config, log, store, feed, runtime, metrics, status, owned: Mutex::new(BTreeMap::new()) };
         let consumer: BaseConsumer<Group> = client.create_with_context(group).map_err(KafkaError::doing("making a Kafka consumer"))?;
         consumer.subscribe(&[&name]).map_err(KafkaError::doing("joining the consumer group"))?;
         Ok(Self { consumer, producer, holding: false })

@@ -1,4 +1,5 @@
-//! Kafka on both sides of the lanes: the consumer group that feeds them, and the producer that feeds Kafka.
+//! Kafka on both sides of the lanes: the consumer group that feeds them, the producer that feeds Kafka, and the changelog
+//! of counters that tells other processes what the lanes made durable.
 //!
 //! # Guarantees
 //!
@@ -11,16 +12,21 @@
 //!   abandoned, its watermark committed, its DPUs forgotten. Where the group took the partition away already, the lane
 //!   is abandoned at once. A commit that comes too late to count is harmless: what is delivered again is found at or
 //!   below the position its ledger stands at, and skipped.
+//! - Where changes of counters are published, they are on the changelog before the offsets of their records move, so a
+//!   follower of it misses none: see [`Follower`].
 //! - A log that is not the one the store's positions mean is refused.
 //!
 //! The append time of a record is the broker's (`LogAppendTime`), and [`TopicPolicy::Checked`] insists on it: topics are
 //! created with what the guarantees need, and refused without it.
 
+mod changelog;
 mod config;
 mod consumer;
 mod error;
+mod follower;
 mod intake;
 mod lag;
+mod marks;
 mod metrics;
 mod offsets;
 mod producer;
@@ -29,9 +35,11 @@ mod setup;
 mod topic;
 mod work;
 
+pub use changelog::Changelog;
 pub use config::{ConsumerConfig, KafkaConfig, TopicPolicy, Wanted};
 pub use consumer::{Consumer, Running};
 pub use error::KafkaError;
+pub use follower::{Follow, Follower};
 pub use intake::{KafkaIntake, KafkaIntakeConfig};
 pub use lag::{PartitionLag, lag};
 pub use metrics::Metrics;

@@ -99,7 +99,8 @@ impl Producer {
         Ok(Delivery(vec![self.queue(None, payload).await?]))
     }
 
-    async fn queue(&self, key: Option<&DpuId>, payload: &[u8]) -> Result<oneshot::Receiver<Result<(), KafkaError>>, KafkaError> {
+    /// Queues a record for the home partition of its key, waiting while the queue is full.
+    pub(crate) async fn queue(&self, key: Option<&DpuId>, payload: &[u8]) -> Result<oneshot::Receiver<Result<(), KafkaError>>, KafkaError> {
         loop {
             let (tell, told) = oneshot::channel();
             // Whoever gave up waiting need not be told.
@@ -124,6 +125,11 @@ impl Producer {
         }
     }
 
+    /// Whether it will never deliver anything any more.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.client.client().fatal_error().is_some()
+    }
+
     /// Waits until everything queued was delivered or failed. Blocks.
     ///
     /// # Errors
@@ -133,10 +139,10 @@ impl Producer {
     }
 }
 
-/// A report on its way.
+/// Records on their way.
 #[derive(Debug, Default)]
 #[must_use = "only a delivery that was waited for is durable"]
-pub struct Delivery(Vec<oneshot::Receiver<Result<(), KafkaError>>>);
+pub struct Delivery(pub(crate) Vec<oneshot::Receiver<Result<(), KafkaError>>>);
 
 impl Delivery {
     /// Waits until it is durable.

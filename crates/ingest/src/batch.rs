@@ -9,6 +9,7 @@ use store::{Commit, LedgerWrite, Quarantined, StoreError};
 use tokio::task::JoinSet;
 
 use crate::access::Access;
+use crate::feed::Touched;
 use crate::item::{Ack, Item, Outcome};
 
 /// How many ledgers are read at once for merges.
@@ -53,9 +54,11 @@ impl<A: Ack> Batch<A> {
         batch
     }
 
-    /// Writes the batch; when this returns `Ok` it is durable and every ack has been called.
+    /// Writes the batch; when this returns `Ok` it is durable, published to whoever follows, and every ack has been called.
     pub(crate) async fn commit(self, known: &mut HashMap<DpuId, Counters>, access: &Access) -> Result<(), StoreError> {
         let Self { ledgers, quarantine, mut answers } = self;
+        let shares = ledgers.iter().map(|share| (&share.dpu, share.records.as_slice()));
+        let followed = access.feed.as_deref().map(|feed| (feed, Touched::by(shares, known)));
         load(&ledgers, known, access).await?;
         let mut writes = Vec::with_capacity(ledgers.len());
         let mut merges = Vec::new();
@@ -81,6 +84,10 @@ impl<A: Ack> Batch<A> {
         let commit = Arc::new(commit);
         write(&commit, access).await?;
         known.extend(commit.ledgers.iter().filter_map(|write| Some((write.dpu.clone(), write.counters?))));
+        if let Some((feed, touched)) = followed {
+            // Before the acks, and what was skipped too: whoever made it durable may not have lived to publish it.
+            access.publish(feed, &touched.changes(known)).await;
+        }
         for (ack, outcome) in answers {
             let tally = outcome.tallies.iter().copied().fold(Tally::default(), Tally::plus);
             access.metrics.accepted.inc_by(tally.accepted);

@@ -82,7 +82,8 @@ impl EmbeddedIntake {
     pub async fn start(config: EmbeddedConfig, store: Arc<dyn Ledgers>, clock: Clock, metrics: Metrics) -> Result<Self, StoreError> {
         let runtime = tokio::runtime::Handle::current();
         let numbered = last_number(&*store, clock().ms() * 1000).await?;
-        let lanes = (0..config.lanes.max(1)).map(|_| Lane::spawn(&runtime, config.lane, Arc::clone(&store), metrics.clone())).collect();
+        let spawn = |_| Lane::spawn(&runtime, config.lane, Arc::clone(&store), None, metrics.clone());
+        let lanes = (0..config.lanes.max(1)).map(spawn).collect();
         Ok(Self { config, lanes, clock, metrics, numbered: AtomicI64::new(numbered), waiting: AtomicUsize::new(0) })
     }
 

@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 
 use crate::access::Access;
 use crate::batch::Batch;
+use crate::feed::CountersFeed;
 use crate::item::{Ack, Item};
 use crate::metrics::Metrics;
 
@@ -96,15 +97,21 @@ impl Drop for Counted {
 }
 
 impl<A: Ack> Lane<A> {
-    /// Starts a lane on `runtime`, over the ledgers in `store`.
+    /// Starts a lane on `runtime`, over the ledgers in `store`; it publishes to `feed`, where somebody follows.
     #[must_use]
-    pub fn spawn(runtime: &tokio::runtime::Handle, config: LaneConfig, store: Arc<dyn Ledgers>, metrics: Metrics) -> Self {
+    pub fn spawn(
+        runtime: &tokio::runtime::Handle,
+        config: LaneConfig,
+        store: Arc<dyn Ledgers>,
+        feed: Option<Arc<dyn CountersFeed>>,
+        metrics: Metrics,
+    ) -> Self {
         let (queue, items) = mpsc::channel(config.queue_items.max(1));
         let (close, closed) = watch::channel(false);
         let (report, state) = watch::channel(State::Running);
         let queued_items = metrics.queued_items.clone();
         let (trouble, troubles) = watch::channel(None);
-        let access = Access { store, metrics, trouble: Arc::new(trouble) };
+        let access = Access { store, feed, metrics, trouble: Arc::new(trouble) };
         let worker = Worker { items, closed, waiting: VecDeque::new(), known: HashMap::new(), config, access };
         let task = runtime.spawn(async move {
             let end = match worker.run().await {
@@ -163,7 +170,7 @@ impl<A: Ack> Lane<A> {
         }
     }
 
-    /// Why the store is being asked again and again just now, if it is.
+    /// Why the store or the feed is being asked again and again just now, if it is.
     #[must_use]
     pub fn trouble(&self) -> Option<String> {
         self.trouble.borrow().clone()

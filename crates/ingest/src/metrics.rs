@@ -13,6 +13,7 @@ pub struct Metrics {
     pub(crate) commit_seconds: Histogram,
     pub(crate) batch_crossings: Histogram,
     pub(crate) retries: IntCounter,
+    pub(crate) feed_retries: IntCounter,
     pub(crate) queued_items: IntGauge,
 }
 
@@ -44,6 +45,10 @@ impl Metrics {
                 "headcount_store_retries_total",
                 "Attempts on the store that were repeated because it was unavailable.",
             )?,
+            feed_retries: IntCounter::new(
+                "headcount_feed_retries_total",
+                "Attempts to publish changed counters that were repeated because the feed was unavailable.",
+            )?,
             queued_items: IntGauge::new("headcount_lane_queue_items", "Requests or records that wait in the queues of the lanes.")?,
         };
         registry.register(Box::new(crossings))?;
@@ -53,6 +58,7 @@ impl Metrics {
         registry.register(Box::new(metrics.commit_seconds.clone()))?;
         registry.register(Box::new(metrics.batch_crossings.clone()))?;
         registry.register(Box::new(metrics.retries.clone()))?;
+        registry.register(Box::new(metrics.feed_retries.clone()))?;
         registry.register(Box::new(metrics.queued_items.clone()))?;
         Ok(metrics)
     }

@@ -17,6 +17,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::crossing::{Direction, Heartbeat, Key};
+use crate::id::DpuId;
 use crate::time::{Day, UnixMs};
 
 /// How many people went each way, by the DPU's own directions.
@@ -109,6 +110,17 @@ impl Counters {
     pub fn totals(&self) -> Totals {
         self.opening.plus(self.day)
     }
+}
+
+/// What the owner of a DPU tells whoever follows its counters, once they are durable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// Whose.
+    pub dpu: DpuId,
+    /// As they now stand; of two changes the one with the newer stamp counts.
+    pub counters: Counters,
+    /// Totals before instants up to this one are as they were at the owner's last change; `None`: so are all.
+    pub from: Option<UnixMs>,
 }
 
 /// What one report says about one DPU, admitted to its ledger.

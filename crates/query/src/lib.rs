@@ -5,6 +5,7 @@
 //! - An answer is made of one world (the edits up to one revision) and of totals read as of one moment, so it never
 //!   mixes two states of the same ledger.
 //! - What a DPU was last heard at is read *before* its totals: `settled` never claims more than the totals hold.
+//! - Over a [`Live`] view the same holds: see its own guarantees.
 //! - Every read is bounded: pages end at a limit, walks at a number of crossings given in the documentation.
 
 mod census;
@@ -13,6 +14,7 @@ mod dpus;
 mod effect;
 mod error;
 mod events;
+mod live;
 mod missing;
 mod quarantine;
 mod topology;
@@ -30,6 +32,7 @@ pub use dpus::{Dpu, State};
 pub use effect::{Delta, Effect};
 pub use error::{EditFailed, QueryError};
 pub use events::{Event, EventKey};
+pub use live::{FRESH, Live};
 pub use missing::WALK_MOST;
 pub use store::{Quarantined, Reason, Source, StoreError};
 pub use topology::{Edited, Snapshot, Topology};

@@ -27,11 +27,17 @@ pub enum Bug {
     OffsetOfWhatWasRead,
     /// A record sent home counts as done before it is acknowledged there.
     DoneBeforeHome,
+    /// A commit counts as done before its changes are published.
+    PublishedLate,
+    /// Only what a lane folded itself is published, not what it skipped because an owner before it had folded it.
+    SkippedUnpublished,
+    /// The first change of a new owner reaches back to its own record only, not to what an owner before it left unsaid.
+    FromOfOwnRecord,
 }
 
 impl Bug {
     /// Every one.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 10] = [
         Self::OffsetBeforeCounters,
         Self::Increment,
         Self::StampByClock,
@@ -39,6 +45,9 @@ impl Bug {
         Self::Clamp,
         Self::OffsetOfWhatWasRead,
         Self::DoneBeforeHome,
+        Self::PublishedLate,
+        Self::SkippedUnpublished,
+        Self::FromOfOwnRecord,
     ];
 }
 

@@ -4,13 +4,16 @@
 //!
 //! # What is checked
 //!
-//! - No offset is committed before all that its record holds is durable.
+//! - No offset is committed before all that its record holds is durable, and published to those who follow the counters.
 //! - A process that has given a partition up sends no write for its DPUs.
 //! - Once nothing goes wrong any more, everything is consumed within a minute.
+//! - A change reaches back to every crossing that its followers did not know of; in the end the newest change of each DPU
+//!   is what is stored.
 //! - In the end the store holds what the log adds up to the naive way, and every crossing a DPU was told is taken.
 
 mod bug;
 mod dpu;
+mod feed;
 mod gate;
 mod group;
 mod log;

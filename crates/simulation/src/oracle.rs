@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use occupancy::crossing::{Heartbeat, Key};
-use occupancy::ledger::{Counters, Row};
+use occupancy::id::DpuId;
+use occupancy::ledger::{Change, Counters, Position, Row};
 use occupancy::time::UnixMs;
 use store::conformance::ledger;
 use store::conformance::model::Model;
@@ -87,14 +88,19 @@ pub(crate) async fn not_durable(world: &World, partition: i32, offsets: Range<i6
                 for (source, _) in refused {
                     durable &= quarantined(world, &source).await;
                 }
-                durable
+                durable && published(world, &report.dpu, entry.position)
             }
         };
         if !durable {
-            missing.push(format!("{offset} was durable"));
+            missing.push(format!("{offset} was durable and published"));
         }
     }
     missing
+}
+
+/// Whether those who follow the counters were told of a record.
+fn published(world: &World, dpu: &DpuId, record: Position) -> bool {
+    world.changelog().get(dpu).into_iter().flatten().any(|change| change.counters.position >= Some(record))
 }
 
 async fn quarantined(world: &World, source: &Source) -> bool {
@@ -108,6 +114,8 @@ async fn quarantined(world: &World, source: &Source) -> bool {
 struct Expected {
     /// Each crossing, and when it was first appended.
     first: BTreeMap<Key, UnixMs>,
+    /// Where in the log each crossing stands first.
+    stands: BTreeMap<Key, Position>,
     newest: Option<Counters>,
     heartbeat: Option<Heartbeat>,
     heard: Option<UnixMs>,
@@ -118,6 +126,7 @@ impl Expected {
     fn record(&mut self, world: &World, entry: &Entry, admitted: &[Key], report: &Report) {
         for key in admitted {
             self.first.entry(*key).or_insert(entry.appended_at);
+            self.stands.entry(*key).or_insert(entry.position);
         }
         let heartbeat = report.heartbeat.filter(|beat| refusal(world, beat.at, entry, report).is_none());
         self.heartbeat = self.heartbeat.max(heartbeat);
@@ -196,11 +205,35 @@ async fn compare_ledger(world: &World, dpu: &Dpu, expected: &Expected) {
     if !lost.is_empty() && world.plan.policy.max_lateness_ms.is_none() {
         world.wrong(format!("{id}: acknowledged and not stored: {lost:?}"));
     }
+    compare_changes(world, id, expected, found.counters);
     let instants: Vec<UnixMs> = stored.iter().map(|key| key.at).chain([world.clock()]).collect();
     let asked: Vec<_> = instants.iter().map(|at| (id.clone(), *at)).collect();
     let totals = world.store.totals(&asked).await.unwrap_or_default();
     let naive: Vec<_> = instants.iter().map(|at| model.before(*at)).collect();
     if totals != naive {
         world.wrong(format!("{id}: totals are {totals:?}, expected {naive:?}"));
+    }
+}
+
+/// The newest change is what is stored, and each reaches back to every crossing that is new to whoever took the changes
+/// before it.
+fn compare_changes(world: &World, id: &DpuId, expected: &Expected, stored: Option<Counters>) {
+    let changes = world.changelog().get(id).cloned().unwrap_or_default();
+    let mut held: Option<Counters> = None;
+    for Change { counters, from, .. } in changes {
+        let Some(before) = held.filter(|held| held.stamp_us < counters.stamp_us) else {
+            held = held.or(Some(counters));
+            continue;
+        };
+        let holds = |counters: Counters, record: Position| counters.position.is_some_and(|stands| stands.holds(record));
+        let new = expected.stands.iter().filter(|(_, record)| holds(counters, **record) && !holds(before, **record));
+        let missed: Vec<&Key> = new.map(|(key, _)| key).filter(|key| from.is_none_or(|from| key.at < from)).collect();
+        if !missed.is_empty() {
+            world.wrong(format!("{id}: the change at {} reaches back to {from:?} and not to {missed:?}", counters.stamp_us));
+        }
+        held = Some(counters);
+    }
+    if held != stored {
+        world.wrong(format!("{id}: the newest change is {held:?}, stored is {stored:?}"));
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use ingest::{Admission, Drained, Item, Lane, Metrics, OffsetAck, Rejected, Watermark, admit};
+use ingest::{Admission, CountersFeed, Drained, Item, Lane, Metrics, OffsetAck, Rejected, Watermark, admit};
 use store::Ledgers;
 use store::faults::Rng;
 use tokio::runtime::Handle;
@@ -16,6 +16,7 @@ use tokio::time::{Instant, sleep};
 use wire::Bad;
 
 use crate::Bug;
+use crate::feed::{Publisher, Written};
 use crate::gate::Gate;
 use crate::log::Entry;
 use crate::remote::{Remote, Rights};
@@ -36,6 +37,7 @@ pub(crate) struct Process {
     /// Told to stop.
     stop: Arc<AtomicBool>,
     store: Arc<dyn Ledgers>,
+    feed: Arc<dyn CountersFeed>,
     metrics: Metrics,
     rng: Rng,
     owned: BTreeMap<i32, Owned>,
@@ -66,7 +68,9 @@ enum Why {
 impl Process {
     pub(crate) fn new(world: Arc<World>, number: u64, gate: Arc<Gate>, stop: Arc<AtomicBool>, metrics: Metrics) -> Self {
         let rights = Arc::new(Rights::default());
-        let remote = Remote { world: Arc::clone(&world), process: number, gate: Arc::clone(&gate), rights: Arc::clone(&rights) };
+        let written = Arc::new(Written::default());
+        let feed = Publisher { world: Arc::clone(&world), process: number, gate: Arc::clone(&gate), written: Arc::clone(&written) };
+        let remote = Remote { world: Arc::clone(&world), process: number, gate: Arc::clone(&gate), rights: Arc::clone(&rights), written };
         let member = world.group().join(world.now_ms());
         Self {
             member,
@@ -77,6 +81,7 @@ impl Process {
             rights,
             stop,
             store: Arc::new(remote),
+            feed: Arc::new(feed),
             metrics,
             owned: BTreeMap::new(),
             left: BTreeMap::new(),
@@ -126,7 +131,10 @@ impl Process {
         self.note(&format!("takes over {partition} from {offset}"));
         self.rights.set(partition, true);
         let lane = self.left.remove(&partition);
-        let spawn = || Lane::spawn(&Handle::current(), self.world.plan.lane, Arc::clone(&self.store), self.metrics.clone());
+        let spawn = || {
+            let (store, feed) = (Arc::clone(&self.store), Arc::clone(&self.feed));
+            Lane::spawn(&Handle::current(), self.world.plan.lane, store, Some(feed), self.metrics.clone())
+        };
         let owned = Owned { lane: lane.unwrap_or_else(spawn), watermark: Arc::default(), held: VecDeque::new(), next: offset };
         self.owned.insert(partition, owned);
     }

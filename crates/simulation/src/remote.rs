@@ -15,6 +15,7 @@ use tokio::time::sleep;
 
 use crate::Bug;
 use crate::bug;
+use crate::feed::Written;
 use crate::gate::{Gate, Life};
 use crate::torn;
 use crate::world::World;
@@ -47,6 +48,7 @@ pub(crate) struct Remote {
     pub(crate) process: u64,
     pub(crate) gate: Arc<Gate>,
     pub(crate) rights: Arc<Rights>,
+    pub(crate) written: Arc<Written>,
 }
 
 /// The steps of a commit.
@@ -133,8 +135,9 @@ impl Remote {
 
     /// Writes the counters behind the caller's back, as long as the process lives.
     fn counters_later(&self, commit: Arc<Commit>) {
-        let Self { world, process, gate, rights } = self;
-        let remote = Self { world: Arc::clone(world), process: *process, gate: Arc::clone(gate), rights: Arc::clone(rights) };
+        let Self { world, process, gate, rights, written } = self;
+        let (rights, written) = (Arc::clone(rights), Arc::clone(written));
+        let remote = Self { world: Arc::clone(world), process: *process, gate: Arc::clone(gate), rights, written };
         world.later(world.below(30), async move {
             while remote.gate.life() != Life::Dead && remote.step(Step::Counters, &commit).await.is_err() {}
         });
@@ -159,6 +162,7 @@ impl Ledgers for Remote {
     }
 
     async fn commit(&self, commit: Arc<Commit>) -> Result<(), StoreError> {
+        self.written.note(&commit);
         let commit = bug::spoil(&self.world, commit).await?;
         self.step(Step::Openings, &commit).await?;
         self.step(Step::Crossings, &commit).await?;

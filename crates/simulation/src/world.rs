@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use occupancy::ledger::Change;
 use occupancy::time::UnixMs;
 use store::faults::Rng;
 use store::{Commit, Ledgers as _, MemoryStore};
@@ -12,6 +13,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::Bug;
+use crate::feed::Changelog;
 use crate::group::Group;
 use crate::log::Log;
 use crate::oracle;
@@ -32,6 +34,7 @@ pub(crate) struct World {
     start: Instant,
     log: Mutex<Log>,
     group: Mutex<Group>,
+    changelog: Mutex<Changelog>,
     rng: Mutex<Rng>,
     /// What is under way in the network, whatever becomes of its sender.
     network: Mutex<JoinSet<()>>,
@@ -49,6 +52,7 @@ impl World {
             start: Instant::now(),
             log: Mutex::default(),
             group: Mutex::default(),
+            changelog: Mutex::default(),
             rng: Mutex::new(rng),
             network: Mutex::default(),
             healed: AtomicBool::new(false),
@@ -73,6 +77,21 @@ impl World {
 
     pub(crate) fn group(&self) -> MutexGuard<'_, Group> {
         lock(&self.group)
+    }
+
+    pub(crate) fn changelog(&self) -> MutexGuard<'_, Changelog> {
+        lock(&self.changelog)
+    }
+
+    /// A change arrives.
+    pub(crate) fn publish(&self, change: Change) {
+        let Change { dpu, counters, from } = &change;
+        self.note(format_args!(
+            "changelog: {dpu} at {}, from {}",
+            counters.stamp_us,
+            from.map_or("nowhere".to_owned(), |from| from.to_string())
+        ));
+        self.changelog().entry(dpu.clone()).or_default().push(change);
     }
 
     /// A number below `n`.

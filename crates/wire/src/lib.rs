@@ -1,5 +1,7 @@
-//! What crosses the edges: reports as protobuf and JSON, topology documents, and edits as they are stored.
+//! What crosses the edges: reports as protobuf and JSON, topology documents, edits as they are stored, and changes of
+//! counters.
 
+pub mod change;
 pub mod document;
 pub mod edit;
 pub mod report;
@@ -7,6 +9,11 @@ pub mod report;
 use occupancy::crossing::{Heartbeat, Key};
 use occupancy::id::DpuId;
 use serde::Serialize;
+
+#[allow(missing_docs, unreachable_pub, unused_qualifications, clippy::all, reason = "generated code")]
+mod v1 {
+    include!(concat!(env!("OUT_DIR"), "/headcount.v1.rs"));
+}
 
 /// What a DPU sends: crossings and, or, a heartbeat.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -19,6 +19,9 @@ mod cql;
 mod demo;
 #[cfg(test)]
 mod kill_9;
+#[cfg(feature = "cql")]
+#[cfg(test)]
+mod live;
 #[cfg(test)]
 mod program;
 #[cfg(feature = "cql")]

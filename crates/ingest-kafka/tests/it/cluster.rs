@@ -117,7 +117,7 @@ impl Cluster {
 pub(crate) async fn join_as(config: ConsumerConfig, store: Arc<dyn Store>) -> (Result<Running, KafkaError>, prometheus::Registry) {
     let registry = prometheus::Registry::new();
     let metrics = Metrics::new(&registry, ingest::Metrics::new(&registry).unwrap()).unwrap();
-    (Consumer::start(config, store, metrics).await, registry)
+    (Consumer::start(config, store, None, metrics).await, registry)
 }
 
 /// A name no other test has.

@@ -5,6 +5,8 @@ mod cluster;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod follower;
+#[cfg(test)]
 mod group;
 #[cfg(test)]
 mod intake;

@@ -29,7 +29,7 @@ pub(crate) fn item(records: Vec<(&str, Record)>) -> (Item<Told>, oneshot::Receiv
 
 fn lane(store: &Arc<Steered>, config: LaneConfig) -> Lane<Told> {
     let metrics = Metrics::new(&prometheus::Registry::new()).unwrap();
-    Lane::spawn(&tokio::runtime::Handle::current(), config, Arc::clone(store) as Arc<dyn Ledgers>, metrics)
+    Lane::spawn(&tokio::runtime::Handle::current(), config, Arc::clone(store) as Arc<dyn Ledgers>, None, metrics)
 }
 
 fn tally(accepted: u64, duplicate: u64) -> Tally {

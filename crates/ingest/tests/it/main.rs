@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod embedded;
 #[cfg(test)]
+mod feed;
+#[cfg(test)]
 mod lane;
 #[cfg(test)]
 mod order;

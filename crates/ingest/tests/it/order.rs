@@ -35,7 +35,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 /// Submits the steps, starting a new lane where one says so; returns the crossings told to be new.
 async fn run(store: &Arc<dyn Ledgers>, steps: &[Step], config: LaneConfig) -> u64 {
     let metrics = Metrics::new(&prometheus::Registry::new()).unwrap();
-    let spawn = || Lane::spawn(&tokio::runtime::Handle::current(), config, Arc::clone(store), metrics.clone());
+    let spawn = || Lane::spawn(&tokio::runtime::Handle::current(), config, Arc::clone(store), None, metrics.clone());
     let mut lane = spawn();
     let mut answers = Vec::new();
     for (records, restart) in steps {

@@ -5,6 +5,10 @@ mod answers;
 #[cfg(test)]
 mod edits;
 #[cfg(test)]
+mod hooked;
+#[cfg(test)]
+mod live;
+#[cfg(test)]
 mod model;
 #[cfg(test)]
 mod support;

@@ -40,6 +40,7 @@ fn all_that_can_go_wrong_does() {
         "dies after Openings",
         "dies after Crossings",
         "dies after Counters",
+        "dies before it publishes",
         " dies\n",
         "stalls",
         "goes on",

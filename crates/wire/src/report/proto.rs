@@ -7,12 +7,7 @@ use prost::Message;
 use serde_json::Value;
 
 use super::json::{WrittenCrossing, WrittenHeartbeat, bad_crossing, bad_heartbeat};
-use crate::{Bad, Report, WireError};
-
-#[allow(missing_docs, unreachable_pub, unused_qualifications, clippy::all, reason = "generated code")]
-mod v1 {
-    include!(concat!(env!("OUT_DIR"), "/headcount.v1.rs"));
-}
+use crate::{Bad, Report, WireError, v1};
 
 /// Reads a report.
 pub(super) fn decode(payload: &[u8]) -> Result<Report, WireError> {

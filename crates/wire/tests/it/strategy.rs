@@ -7,6 +7,7 @@ use chrono::NaiveTime;
 use occupancy::crossing::{Direction, Heartbeat, Key};
 use occupancy::edit::{Change, Correction, Edit};
 use occupancy::installation::Installation;
+use occupancy::ledger::{self, Counters, Position, Totals};
 use occupancy::time::UnixMs;
 use occupancy::topology::{Document, Doorway, Reset, Side, Space};
 use proptest::collection::vec;
@@ -79,15 +80,34 @@ pub(crate) fn edit() -> impl Strategy<Value = Edit> {
     (instant(), change()).prop_map(|(made_at, change)| Edit { made_at, change })
 }
 
+/// Any totals.
+fn totals() -> impl Strategy<Value = Totals> {
+    (any::<u64>(), any::<u64>()).prop_map(|(entered, exited)| Totals { entered, exited })
+}
+
+fn key() -> impl Strategy<Value = Key> {
+    let direction = prop_oneof![Just(Direction::Minus), Just(Direction::Plus)];
+    (instant(), counter(), counter(), direction).prop_map(|(at, boot, seq, direction)| Key { at, boot, seq, direction })
+}
+
+fn heartbeat() -> impl Strategy<Value = Heartbeat> {
+    (instant(), counter(), counter()).prop_map(|(at, boot, last_seq)| Heartbeat { at, boot, last_seq })
+}
+
+/// Any change of counters, whether it makes sense or not.
+pub(crate) fn counters_change() -> impl Strategy<Value = ledger::Change> {
+    let position = (any::<u32>(), any::<i32>(), any::<i64>()).prop_map(|(epoch, partition, offset)| Position { epoch, partition, offset });
+    let latest = (option::of(key()), option::of(heartbeat()), option::of(instant()), option::of(position));
+    (id(), totals(), totals(), latest, any::<i64>(), option::of(instant())).prop_map(
+        |(dpu, opening, day, (last, heartbeat, heard, position), stamp_us, from)| {
+            let counters = Counters { opening, day, last, heartbeat, heard, position, stamp_us };
+            ledger::Change { dpu, counters, from }
+        },
+    )
+}
+
 /// Any report whose crossings can all be read, also of several boots.
 pub(crate) fn report() -> impl Strategy<Value = Report> {
-    let direction = prop_oneof![Just(Direction::Minus), Just(Direction::Plus)];
-    let key = (instant(), counter(), counter(), direction).prop_map(|(at, boot, seq, direction)| Key { at, boot, seq, direction });
-    let heartbeat = (instant(), counter(), counter()).prop_map(|(at, boot, last_seq)| Heartbeat { at, boot, last_seq });
-    (id(), vec(key.prop_map(Ok), 0..6), option::of(heartbeat), any::<bool>()).prop_map(|(dpu, crossings, heartbeat, accept_clock)| Report {
-        dpu,
-        crossings,
-        heartbeat,
-        accept_clock,
-    })
+    (id(), vec(key().prop_map(Ok), 0..6), option::of(heartbeat()), any::<bool>())
+        .prop_map(|(dpu, crossings, heartbeat, accept_clock)| Report { dpu, crossings, heartbeat, accept_clock })
 }

@@ -1,0 +1,110 @@
+//! A memory store to which something may happen while totals are read from it.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use occupancy::crossing::Key;
+use occupancy::edit::Edit;
+use occupancy::id::DpuId;
+use occupancy::ledger::{Change, Counters, Row, Tail, Totals};
+use occupancy::time::{Day, UnixMs};
+use query::Live;
+use store::{AppendError, Commit, Edits, Ledgers, MemoryStore, Quarantined, Settings, Source, Store, StoreError};
+
+/// What happens between a read and its answer.
+pub(crate) struct Meanwhile {
+    pub(crate) live: Arc<Live>,
+    pub(crate) commit: Arc<Commit>,
+    pub(crate) changes: Vec<Change>,
+}
+
+#[derive(Default)]
+pub(crate) struct Hooked {
+    pub(crate) inner: MemoryStore,
+    next: Mutex<Option<Meanwhile>>,
+    reads: AtomicUsize,
+}
+
+impl Hooked {
+    /// Happens in the next read of totals.
+    pub(crate) fn meanwhile(&self, what: Meanwhile) {
+        *self.next.lock().unwrap() = Some(what);
+    }
+
+    /// What did not happen, as no totals were read.
+    pub(crate) fn missed(&self) -> Option<Meanwhile> {
+        self.next.lock().unwrap().take()
+    }
+
+    /// How often totals were read.
+    pub(crate) fn reads(&self) -> usize {
+        self.reads.load(Ordering::SeqCst)
+    }
+}
+
+#[async_trait]
+impl Ledgers for Hooked {
+    async fn totals(&self, before: &[(DpuId, UnixMs)]) -> Result<Vec<Totals>, StoreError> {
+        self.reads.fetch_add(1, Ordering::SeqCst);
+        let totals = self.inner.totals(before).await;
+        if let Some(Meanwhile { live, commit, changes }) = self.missed() {
+            self.inner.commit(commit).await?;
+            changes.into_iter().for_each(|change| live.take(change));
+        }
+        totals
+    }
+
+    async fn counters(&self, dpus: &[DpuId]) -> Result<Vec<Option<Counters>>, StoreError> {
+        self.inner.counters(dpus).await
+    }
+
+    async fn tail(&self, dpu: &DpuId, from: &[Key]) -> Result<Tail, StoreError> {
+        self.inner.tail(dpu, from).await
+    }
+
+    async fn commit(&self, commit: Arc<Commit>) -> Result<(), StoreError> {
+        self.inner.commit(commit).await
+    }
+
+    async fn crossings(&self, dpu: &DpuId, from: Key, until: UnixMs, limit: usize) -> Result<Vec<Row>, StoreError> {
+        self.inner.crossings(dpu, from, until, limit).await
+    }
+
+    async fn openings(&self, dpu: &DpuId) -> Result<Vec<(Day, Totals)>, StoreError> {
+        self.inner.openings(dpu).await
+    }
+
+    async fn dpus(&self, after: Option<&DpuId>, limit: usize) -> Result<Vec<(DpuId, Counters)>, StoreError> {
+        self.inner.dpus(after, limit).await
+    }
+
+    async fn quarantined(&self, after: Option<&Source>, limit: usize) -> Result<Vec<Quarantined>, StoreError> {
+        self.inner.quarantined(after, limit).await
+    }
+}
+
+#[async_trait]
+impl Edits for Hooked {
+    async fn since(&self, revision: u64) -> Result<Vec<Edit>, StoreError> {
+        self.inner.since(revision).await
+    }
+
+    async fn append(&self, expected: u64, edit: &Edit) -> Result<(), AppendError> {
+        self.inner.append(expected, edit).await
+    }
+
+    async fn settings(&self) -> Result<Settings, StoreError> {
+        self.inner.settings().await
+    }
+
+    async fn put_settings(&self, expected: &Settings, new: &Settings) -> Result<bool, StoreError> {
+        self.inner.put_settings(expected, new).await
+    }
+}
+
+impl Store for Hooked {
+    fn size_bytes(&self) -> Option<u64> {
+        self.inner.size_bytes()
+    }
+}
