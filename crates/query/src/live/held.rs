@@ -96,16 +96,32 @@ impl Held {
 pub(crate) struct Lookups<'a> {
     before: &'a [(DpuId, UnixMs)],
     held: Vec<Option<Totals>>,
-    /// The DPUs to read, and the last change of each.
-    unknown: BTreeMap<&'a DpuId, u64>,
+    /// The DPUs to read.
+    unknown: BTreeMap<&'a DpuId, Unknown>,
+}
+
+/// A DPU to read.
+#[derive(Debug, Clone, Copy)]
+struct Unknown {
+    /// Its last change.
+    changed: u64,
+    /// Whether its totals now are asked for too. Then the past ones are most likely those at a baseline, and will be
+    /// asked for again; instants of the past at random are not worth keeping.
+    of_now: bool,
 }
 
 impl<'a> Lookups<'a> {
     pub(crate) fn new(view: &mut View, before: &'a [(DpuId, UnixMs)]) -> Self {
-        let mut unknown = BTreeMap::new();
+        let mut unknown: BTreeMap<&DpuId, Unknown> = BTreeMap::new();
         for (dpu, at) in before {
             if view.totals(dpu, *at).is_none() {
-                unknown.insert(dpu, view.held.get(dpu).map_or(0, |held| held.changed));
+                let changed = view.held.get(dpu).map_or(0, |held| held.changed);
+                unknown.insert(dpu, Unknown { changed, of_now: false });
+            }
+        }
+        for (dpu, at) in before {
+            if let Some(unknown) = unknown.get_mut(dpu) {
+                unknown.of_now |= view.held.get(dpu).is_some_and(|held| !held.is_past(*at));
             }
         }
         let totals = |(dpu, at): &(DpuId, UnixMs)| if unknown.contains_key(dpu) { None } else { view.totals(dpu, *at) };
@@ -122,9 +138,9 @@ impl<'a> Lookups<'a> {
         self.before.iter().zip(&self.held).filter(|(_, held)| held.is_none()).map(|(lookup, _)| lookup.clone()).collect()
     }
 
-    /// What is to be read after it: totals over all time.
+    /// What is to be read after it, in a call of its own: totals over all time.
     pub(crate) fn to_check(&self) -> Vec<(DpuId, UnixMs)> {
-        self.unknown.keys().map(|dpu| (DpuId::clone(dpu), UnixMs::MAX)).collect()
+        self.unknown.iter().filter(|(_, unknown)| unknown.of_now).map(|(dpu, _)| (DpuId::clone(dpu), UnixMs::MAX)).collect()
     }
 
     /// All of them, given what was read.
@@ -139,7 +155,8 @@ impl<'a> Lookups<'a> {
                 totals
             }));
         }
-        for ((dpu, changed), all_time) in self.unknown.into_iter().zip(over_all_time) {
+        let kept = self.unknown.into_iter().filter(|(_, unknown)| unknown.of_now);
+        for ((dpu, Unknown { changed, .. }), all_time) in kept.zip(over_all_time) {
             view.keep(dpu, changed, &past.remove(dpu).unwrap_or_default(), *all_time);
         }
         all

@@ -40,7 +40,8 @@ impl Ledgers for Live {
             return Ok(lookups.complete(Vec::new(), &[], &mut self.state().view));
         }
         let read = self.store.totals(&to_read).await?;
-        let over_all_time = self.store.totals(&lookups.to_check()).await?;
+        let to_check = lookups.to_check();
+        let over_all_time = if to_check.is_empty() { Vec::new() } else { self.store.totals(&to_check).await? };
         Ok(lookups.complete(read, &over_all_time, &mut self.state().view))
     }
 
