@@ -11,6 +11,10 @@ use crate::fleet::{Fleet, seen};
 
 /// So many slots that hardly two DPUs share one.
 const SLOT_FOR_EACH_DPU: u32 = 1_000_000;
+/// Crossings of each DPU that warm the cluster up.
+const WARM_PER_DPU: usize = 3;
+/// One in so many crossings goes into a keyspace without slots: it is slow.
+const ALONE_SHARE: usize = 5;
 /// How often the consumer is asked how far it is.
 const LOOK: Duration = Duration::from_millis(20);
 /// When it must be done.
@@ -27,12 +31,15 @@ pub(super) async fn drained(engines: &Engines<'_>, plan: &Plan) -> Result<Vec<Fi
     let dpus = plan.reporting_dpus;
     let fleet = Fleet::new(dpus, plan.backlog.div_ceil(dpus));
     println!("a backlog of {} crossings of {dpus} DPUs, in {PARTITIONS} partitions", fleet.crossings());
+    // Neither is to be the first: a cluster that has just started is slow until its code is compiled.
+    let warm = engines.path("warm", SLOTS).await?;
+    bare::write(&engines.session, &warm.keyspace, SLOTS, &Fleet::new(dpus, WARM_PER_DPU)).await?;
     let slots = engines.path("slots", SLOTS).await?;
     let measured = drain(&slots, &fleet).await?;
     let bare_path = engines.path("bare", SLOTS).await?;
     let bare = bare::write(&engines.session, &bare_path.keyspace, SLOTS, &fleet).await?;
     let alone_path = engines.path("alone", SLOT_FOR_EACH_DPU).await?;
-    let alone = drain(&alone_path, &fleet).await?;
+    let alone = drain(&alone_path, &Fleet::new(dpus, fleet.per_dpu.div_ceil(ALONE_SHARE))).await?;
     let share = measured.crossings_per_s / bare;
     Ok(vec![
         Figure::new("backlog from Kafka into the cluster", measured.crossings_per_s, "crossings/s")

@@ -44,7 +44,8 @@ pub(crate) async fn ingest(args: Ingest) -> Result<ExitCode> {
     let router: Router = api::metrics_app(registry).merge(api::probes(consuming.ready(store)));
     let metrics = Answering::on(listener, router)?;
     println!("Headcount {} consumes {} from {}", env!("CARGO_PKG_VERSION"), args.topic.topic, args.kafka);
-    println!("metrics for Prometheus: http://{0}/metrics; alive: http://{0}/healthz; ready: http://{0}/readyz", metrics.address);
+    println!("metrics for Prometheus: http://{}/metrics", metrics.address);
+    println!("alive: http://{0}/healthz; ready: http://{0}/readyz", metrics.address);
     let failed = tokio::select! {
         () = stop => None,
         error = consuming.failed() => Some(error),

@@ -59,7 +59,7 @@ impl ConsumerConfig {
             topic_policy: TopicPolicy::Checked(Wanted::default()),
             policy: Policy::default(),
             // A backlog of many DPUs: the more of them a commit holds, the more rows travel in each batch.
-            lane: LaneConfig { queue_items: 8192, batch_items: 8192, ..LaneConfig::default() },
+            lane: LaneConfig { queue_items: 16_384, batch_items: 16_384, ..LaneConfig::default() },
             commit_interval_ms: 200,
             revoke_patience_ms: 10_000,
         }

@@ -83,7 +83,11 @@ impl<A: Ack> Batch<A> {
         }
         let commit = Arc::new(commit);
         write(&commit, access).await?;
-        known.extend(commit.ledgers.iter().filter_map(|write| Some((write.dpu.clone(), write.counters?))));
+        for write in &commit.ledgers {
+            if let (Some(known), Some(counters)) = (known.get_mut(&write.dpu), write.counters) {
+                *known = counters;
+            }
+        }
         if let Some((feed, touched)) = followed {
             // Before the acks, and what was skipped too: whoever made it durable may not have lived to publish it.
             access.publish(feed, &touched.changes(known)).await;
