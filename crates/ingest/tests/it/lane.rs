@@ -71,7 +71,7 @@ async fn a_batch_mixes_dpus_late_crossings_duplicates_and_quarantine() {
     store.hold().await;
     let (head, head_told) = item(vec![("c", record(&[plus(1)]))]);
     lane.submit(head).await.unwrap();
-    while lane.depth() > 0 {
+    while store.came.load(Ordering::SeqCst) < 2 {
         tokio::task::yield_now().await;
     }
     let (mut second, second_told) = item(vec![("a", record(&[plus(20), plus(10)])), ("b", record(&[plus(5)])), ("a", record(&[plus(40)]))]);

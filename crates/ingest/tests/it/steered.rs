@@ -21,6 +21,8 @@ pub(crate) struct Steered {
     pub(crate) corrupt: AtomicBool,
     pub(crate) halted: AtomicBool,
     pub(crate) commits: AtomicU32,
+    /// Commits that came, those held up too.
+    pub(crate) came: AtomicU32,
     /// The most ledgers read at once.
     pub(crate) reads: AtomicU32,
 }
@@ -35,6 +37,7 @@ impl Steered {
             corrupt,
             halted,
             commits: AtomicU32::new(0),
+            came: AtomicU32::new(0),
             reads: AtomicU32::new(0),
         }
     }
@@ -61,6 +64,7 @@ impl Ledgers for Steered {
     }
 
     async fn commit(&self, commit: Arc<Commit>) -> Result<(), StoreError> {
+        self.came.fetch_add(1, Ordering::SeqCst);
         let _permit = self.gate.acquire().await.unwrap();
         self.commits.fetch_add(1, Ordering::SeqCst);
         if self.corrupt.load(Ordering::SeqCst) {
