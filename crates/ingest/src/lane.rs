@@ -246,9 +246,11 @@ impl<A: Ack> Worker<A> {
         let mut received = Vec::new();
         if self.waiting.is_empty() {
             let closing = async { self.closed.wait_for(|closed| *closed).await.is_ok() };
+            // In this order: a close is heeded however fast items come, and the simulation runs the same way each time.
             let closing = tokio::select! {
-                _ = self.items.recv_many(&mut received, limit) => false,
+                biased;
                 closing = closing => closing,
+                _ = self.items.recv_many(&mut received, limit) => false,
             };
             if closing {
                 // What is queued is still received; nothing joins it.

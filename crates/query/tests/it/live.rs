@@ -288,14 +288,18 @@ async fn the_present_and_baselines_need_no_read_and_others_one() {
     assert_eq!(entered(&[11, 21]).await, (vec![1, 2], 1), "of one DPU all comes from one place");
     assert_eq!(entered(&[11, 21]).await, (vec![1, 2], 0));
     for at in [5, 12, 13] {
-        assert_eq!(entered(&[at]).await.1, 1);
+        assert_eq!(entered(&[at, 21]).await.1, 1);
     }
     assert_eq!(entered(&[11]).await, (vec![1], 0), "used last, it is dropped last");
-    assert_eq!(entered(&[14]).await, (vec![1], 1));
-    assert_eq!((entered(&[11]).await.1, entered(&[5]).await.1), (0, 1), "four are held");
+    assert_eq!(entered(&[14, 21]).await, (vec![1, 2], 1));
+    assert_eq!((entered(&[11]).await.1, entered(&[5, 21]).await.1), (0, 1), "four are held");
     let stranger: DpuId = id("stranger");
     assert_eq!(case.live.counters(std::slice::from_ref(&stranger)).await.unwrap(), [None]);
     assert_eq!(case.store.reads(), 12);
+    for read in [13, 14] {
+        entered(&[6]).await;
+        assert_eq!(case.store.reads(), read, "the past alone is read once each time, and not kept");
+    }
 }
 
 #[tokio::test(start_paused = true)]
