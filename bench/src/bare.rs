@@ -16,7 +16,8 @@ pub(crate) struct Bare {
     pub(crate) each: Latencies,
 }
 
-/// Writes rows (DPU, number) with a sync to disk after every `batch` of them, one thread, the store's settings.
+/// Writes rows (DPU, number) with a sync to disk after every `batch` of them, one thread, with settings like the store's; nothing
+/// is read, so there are no filters.
 pub(crate) fn write(program: &Program, rows: impl Iterator<Item = (usize, usize)>, batch: usize) -> Result<Bare> {
     let folder = program.folder()?;
     let db = Database::builder(folder.path()).max_journaling_size(64 << 20).open()?;

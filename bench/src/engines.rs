@@ -5,6 +5,8 @@ mod bare;
 mod lookups;
 mod steady;
 
+use std::time::Duration;
+
 use anyhow::{Context, Result};
 use occupancy::crossing::{Direction, Key};
 use occupancy::time::UnixMs;
@@ -19,13 +21,16 @@ use wire::Report;
 
 use crate::args::{Args, Part, Plan};
 use crate::figure::Figure;
-use crate::fleet::Seen;
+use crate::fleet::{Fleet, Seen, seen};
 use crate::served::{Program, Served};
 
 /// What topics are made with.
 const PARTITIONS: usize = 16;
 /// Slots of a keyspace, as `headcount migrate` makes one unless told otherwise.
 const SLOTS: u32 = 4096;
+
+/// How often something awaited is looked for.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Where the engines are, and what is made on them.
 struct Engines<'a> {
@@ -123,6 +128,30 @@ impl Path<'_> {
     }
 }
 
+/// Produces everything a fleet saw, turn about.
+fn send_all(path: &Path<'_>, fleet: &Fleet) -> Result<()> {
+    let producer = path.engines.producer()?;
+    for k in 0..fleet.per_dpu {
+        for dpu in 0..fleet.dpus {
+            send(&producer, &path.topic, &format!("d{dpu}"), seen(dpu, k))?;
+        }
+    }
+    flush(&producer)
+}
+
+/// How many crossings a consumer has taken in.
+async fn taken_in(consumer: &Served) -> Result<f64> {
+    consumer.metric("headcount_crossings_total{outcome=\"accepted\"}").await
+}
+
+/// Waits until a consumer has taken in so many.
+async fn until_taken_in(consumer: &Served, crossings: usize) -> Result<()> {
+    while taken_in(consumer).await? < crossings as f64 {
+        tokio::time::sleep(LOOK).await;
+    }
+    Ok(())
+}
+
 /// Produces a report of one crossing; waits for room in the producer's queue.
 fn send(producer: &BaseProducer, topic: &str, dpu: &str, crossing: Seen) -> Result<()> {
     let direction = if crossing.direction > 0 { Direction::Plus } else { Direction::Minus };
@@ -136,11 +165,11 @@ fn send(producer: &BaseProducer, topic: &str, dpu: &str, crossing: Seen) -> Resu
             Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => record = back,
             Err((error, _)) => return Err(error.into()),
         }
-        producer.poll(std::time::Duration::from_millis(10));
+        producer.poll(Duration::from_millis(10));
     }
 }
 
 /// Waits until Kafka has everything.
 fn flush(producer: &BaseProducer) -> Result<()> {
-    Ok(producer.flush(std::time::Duration::from_secs(60))?)
+    Ok(producer.flush(Duration::from_secs(60))?)
 }

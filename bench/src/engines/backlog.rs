@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-use super::{Engines, PARTITIONS, Path, SLOTS, bare, flush, send};
+use super::{Engines, LOOK, PARTITIONS, Path, SLOTS, bare, send_all, taken_in};
 use crate::args::Plan;
 use crate::figure::{Aim, Figure};
 use crate::fleet::{Fleet, seen};
@@ -15,8 +15,6 @@ const SLOT_FOR_EACH_DPU: u32 = 1_000_000;
 const WARM_PER_DPU: usize = 3;
 /// One in so many crossings goes into a keyspace without slots: it is slow.
 const ALONE_SHARE: usize = 5;
-/// How often the consumer is asked how far it is.
-const LOOK: Duration = Duration::from_millis(20);
 /// When it must be done.
 const PATIENCE: Duration = Duration::from_secs(600);
 
@@ -55,19 +53,12 @@ pub(super) async fn drained(engines: &Engines<'_>, plan: &Plan) -> Result<Vec<Fi
 
 /// Produces the backlog, then has one consumer process take it in.
 async fn drain(path: &Path<'_>, fleet: &Fleet) -> Result<Drained> {
-    let producer = path.engines.producer()?;
-    for k in 0..fleet.per_dpu {
-        for dpu in 0..fleet.dpus {
-            send(&producer, &path.topic, &format!("d{dpu}"), seen(dpu, k))?;
-        }
-    }
-    flush(&producer)?;
+    send_all(path, fleet)?;
     let consumer = path.ingest()?;
-    let accepted = || consumer.metric("headcount_crossings_total{outcome=\"accepted\"}");
     let (mut first, begun) = (None, Instant::now());
     // From the first look that finds something: joining the group is not what is measured.
     let (from, at) = loop {
-        let done = accepted().await?;
+        let done = taken_in(&consumer).await?;
         if done >= fleet.crossings() as f64 {
             break first.unwrap_or((0.0, begun));
         }

@@ -7,11 +7,11 @@ use occupancy::id::DpuId;
 use occupancy::time::DAY_MS;
 use scylla::value::CqlTimestamp;
 
-use super::{Engines, SLOTS, flush, rooms, send};
+use super::{Engines, SLOTS, rooms, send_all, until_taken_in};
 use crate::args::Plan;
 use crate::client::{Connection, request};
 use crate::figure::{Aim, Figure, Latencies, median};
-use crate::fleet::{Fleet, mix, seen};
+use crate::fleet::{Fleet, mix};
 
 /// DPUs, each over the only doorway of a room.
 const ROOMS: usize = 100;
@@ -22,17 +22,9 @@ pub(super) async fn answered(engines: &Engines<'_>, plan: &Plan) -> Result<Vec<F
     println!("counts of rooms with one doorway, at random instants");
     let path = engines.path("lookups", SLOTS).await?;
     let fleet = Fleet::new(ROOMS, PER_DPU);
-    let producer = engines.producer()?;
-    for k in 0..PER_DPU {
-        for dpu in 0..ROOMS {
-            send(&producer, &path.topic, &format!("d{dpu}"), seen(dpu, k))?;
-        }
-    }
-    flush(&producer)?;
+    send_all(&path, &fleet)?;
     let consumer = path.ingest()?;
-    while consumer.metric("headcount_crossings_total{outcome=\"accepted\"}").await? < fleet.crossings() as f64 {
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
+    until_taken_in(&consumer, fleet.crossings()).await?;
     consumer.stop()?;
     let served = path.serve()?;
     served.put_topology(&rooms(ROOMS, "d", r#"{"space":"campus","at":"04:00","from":"2024-01-01T00:00:00Z"}"#)).await?;

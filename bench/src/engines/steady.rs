@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio::task::JoinSet;
 use tokio::time::Instant as Tick;
 
-use super::{Engines, SLOTS, flush, rooms, send};
+use super::{Engines, SLOTS, flush, rooms, send, until_taken_in};
 use crate::args::Plan;
 use crate::client::{Connection, request};
 use crate::figure::{Aim, Figure, Latencies};
@@ -34,9 +34,7 @@ pub(super) async fn visible(engines: &Engines<'_>, plan: &Plan) -> Result<Vec<Fi
     // The first crossing waits until the group has its partitions.
     send(&producer, &path.topic, "first", now(1, 1)?)?;
     flush(&producer)?;
-    while consumer.metric("headcount_crossings_total{outcome=\"accepted\"}").await? < 1.0 {
-        tokio::time::sleep(LOOK).await;
-    }
+    until_taken_in(&consumer, 1).await?;
     let (busy, idle, begun) = ((served.busy_s()?, consumer.busy_s()?), idle_s()?, Tick::now());
     let mut waiting: JoinSet<Result<Duration>> = JoinSet::new();
     for n in 0..crossings {

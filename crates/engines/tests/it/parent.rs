@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::process::Pid;
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::frames::there;
 
@@ -26,18 +26,20 @@ fn lives(pid: Pid) -> bool {
 }
 
 #[test]
-fn an_engine_dies_with_its_parent_by_kill_9_too() {
+fn an_engine_dies_with_its_parent() {
     if there(engines::prepare()).is_none() {
         return;
     }
-    let (mut parent, jvm, data) = up(&["--nodes", "0"]);
-    assert!(lives(jvm) && Path::new(&data).exists());
-    parent.kill().unwrap();
-    parent.wait().unwrap();
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while lives(jvm) || Path::new(&data).exists() {
-        assert!(Instant::now() < deadline, "{jvm:?} or {data} outlived its parent by far");
-        std::thread::sleep(Duration::from_millis(20));
+    for signal in [Signal::KILL, Signal::TERM] {
+        let (mut parent, jvm, data) = up(&["--nodes", "0"]);
+        assert!(lives(jvm) && Path::new(&data).exists());
+        kill_process(Pid::from_child(&parent), signal).unwrap();
+        parent.wait().unwrap();
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while lives(jvm) || Path::new(&data).exists() {
+            assert!(Instant::now() < deadline, "{jvm:?} or {data} outlived its parent by far");
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 }
 
