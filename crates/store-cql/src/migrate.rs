@@ -96,7 +96,7 @@ pub async fn migrate(options: &CqlOptions, plan: &Plan) -> Result<Migrated, Open
     // Also where it is there: a table shows in the system's tables a moment before it can be used.
     keyspace.change(MIGRATIONS).await?;
     keyspace.agree().await?;
-    let record = keyspace.record().await?;
+    let record = keyspace.made().await?;
     let missing = keyspace.check(&record, plan, &kept)?;
     let slots = record.slots.or(plan.slots).unwrap_or(DEFAULT_SLOTS);
     if missing.is_empty() && record.slots.is_some() && record.replication.as_ref() == Some(&kept) {
@@ -124,8 +124,7 @@ pub(crate) async fn migrated(options: &CqlOptions) -> Result<(Session, u32), Ope
         return Err(lacks(1));
     };
     let record = match keyspace.record().await {
-        // Somebody is making the table just now: it shows in the system's tables a moment before it can be used.
-        Err(OpenError::Store { error: StoreError::Halted(why), .. }) if is_of_no_table(&why) => return Err(lacks(1)),
+        Err(error) if is_of_no_table(&error) => return Err(lacks(1)),
         record => record?,
     };
     if let Some(first) = pending(&options.url.keyspace, &record.migrations)?.first() {
@@ -244,6 +243,23 @@ impl Keyspace<'_> {
         self.session.use_keyspace(self.name(), false).await.map_err(unusable)
     }
 
+    /// What is recorded, as soon as the table that was just made can be used.
+    async fn made(&self) -> Result<Record, OpenError> {
+        let asking = async {
+            loop {
+                match self.record().await {
+                    Err(error) if is_of_no_table(&error) => tokio::time::sleep(Duration::from_millis(ASK_EVERY_MS)).await,
+                    record => return record,
+                }
+            }
+        };
+        let patience = tokio::time::timeout(Duration::from_millis(SCHEMA_TIMEOUT_MS), asking).await;
+        patience.unwrap_or_else(|_| {
+            let why = format!("its table migrations was made, and cannot be used after {SCHEMA_TIMEOUT_MS} ms");
+            Err(self.broken(StoreError::Unavailable(why)))
+        })
+    }
+
     async fn record(&self) -> Result<Record, OpenError> {
         type Columns = (Option<i32>, Option<String>, Option<i64>, Option<String>, Option<String>);
         let rows: Vec<Columns> =
@@ -323,9 +339,11 @@ impl Keyspace<'_> {
     }
 }
 
-/// Whether a refusal says that there is no table: in Cassandra's words, or in those of ScyllaDB and older Cassandras.
-fn is_of_no_table(why: &str) -> bool {
-    why.contains("table migrations does not exist") || why.contains("unconfigured table migrations")
+/// Whether a failure says that there is no table, or not yet: one that is being made shows in the system's tables a moment
+/// before it can be used. In Cassandra's words, in those of ScyllaDB and older Cassandras, and in Cassandra's in that moment.
+fn is_of_no_table(error: &OpenError) -> bool {
+    let OpenError::Store { error: StoreError::Halted(why) | StoreError::Unavailable(why), .. } = error else { return false };
+    ["table migrations does not exist", "unconfigured table migrations", "Unknown CF"].iter().any(|words| why.contains(words))
 }
 
 /// Whether it may have happened.
