@@ -31,10 +31,12 @@ pub(super) async fn visible(engines: &Engines<'_>, plan: &Plan) -> Result<Vec<Fi
     let (served, consumer) = (path.serve()?, path.ingest()?);
     served.put_topology(&rooms(PROBES, "probe-", "")).await?;
     let producer = engines.producer()?;
-    // The first crossing waits until the group has its partitions.
-    send(&producer, &path.topic, "first", now(1, 1)?)?;
+    // Every DPU has reported once today.
+    for dpu in 0..dpus {
+        send(&producer, &path.topic, &format!("d{dpu}"), now(1, 0)?)?;
+    }
     flush(&producer)?;
-    until_taken_in(&consumer, 1).await?;
+    until_taken_in(&consumer, dpus).await?;
     let (busy, idle, begun) = ((served.busy_s()?, consumer.busy_s()?), idle_s()?, Tick::now());
     let mut waiting: JoinSet<Result<Duration>> = JoinSet::new();
     for n in 0..crossings {

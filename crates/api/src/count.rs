@@ -91,7 +91,7 @@ struct BaselineAnswer {
 }
 
 impl CountAnswer {
-    fn of(count: &Count, capacity: Option<u32>) -> Self {
+    fn of(count: &Count) -> Self {
         let kind = match count.baseline.kind {
             BaselineKind::Beginning => "beginning",
             BaselineKind::Reset => "reset",
@@ -109,7 +109,7 @@ impl CountAnswer {
             settled: count.settled(),
             silent: count.silent.iter().map(ToString::to_string).collect(),
             uncovered: count.uncovered.iter().map(ToString::to_string).collect(),
-            capacity,
+            capacity: count.capacity,
         }
     }
 }
@@ -169,8 +169,5 @@ fn read_counts(pairs: &[(String, String)]) -> Result<(Vec<SpaceId>, Option<UnixM
 }
 
 async fn answer(app: &App, spaces: &[SpaceId], at: Option<UnixMs>) -> Result<Vec<CountAnswer>, Problem> {
-    let counts = app.query.counts(spaces, at).await?;
-    let world = app.query.topology().current().await?.world;
-    let capacity = |space: &SpaceId| world.space(space.as_str()).and_then(|space| space.capacity);
-    Ok(counts.iter().map(|count| CountAnswer::of(count, capacity(&count.space))).collect())
+    Ok(app.query.counts(spaces, at).await?.iter().map(CountAnswer::of).collect())
 }

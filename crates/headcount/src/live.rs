@@ -29,6 +29,11 @@ pub(crate) fn view(store: Arc<dyn Store>, args: &Serve, registry: &Registry) -> 
 }
 
 impl Viewed {
+    /// Whether other processes may change what is asked.
+    pub(crate) fn has_others(&self) -> bool {
+        self.follower.is_some()
+    }
+
     /// Follows no more.
     pub(crate) async fn stop(self) {
         if let Some(follower) = self.follower {

@@ -54,6 +54,7 @@ pub(crate) async fn serve(args: Serve) -> Result<ExitCode> {
     let failed = tokio::select! {
         () = stop => None,
         error = feeding.failed() => Some(error),
+        never = query.topology().follow(), if viewed.has_others() => match never {},
     };
     // In this order nothing acknowledged is lost: no new requests, the last ones answered, then the lanes drained.
     answering.stop().await;

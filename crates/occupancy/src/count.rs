@@ -12,6 +12,7 @@ use crate::baseline::Baseline;
 use crate::id::{DoorwayId, DpuId, SpaceId};
 use crate::ledger::Totals;
 use crate::time::UnixMs;
+use crate::topology::Space;
 use crate::world::World;
 
 /// A DPU that said nothing for this long counts as silent, in ms.
@@ -41,6 +42,8 @@ pub struct Plan {
     pub space: SpaceId,
     /// At which instant, included.
     pub at: UnixMs,
+    /// How many people it is made for, where somebody said.
+    pub capacity: Option<u32>,
     /// Where it starts.
     pub baseline: Baseline,
     /// What adds up.
@@ -70,6 +73,8 @@ pub struct Count {
     pub silent: Vec<DpuId>,
     /// Doorways with no DPU during part of the time since the baseline.
     pub uncovered: Vec<DoorwayId>,
+    /// How many people it is made for, where somebody said.
+    pub capacity: Option<u32>,
 }
 
 impl Count {
@@ -90,7 +95,7 @@ impl World {
     /// What the count of `space` at `at` needs; `None` where there is no such space.
     #[must_use]
     pub fn plan(&self, space: &str, at: UnixMs) -> Option<Plan> {
-        let id = self.space(space)?.id.clone();
+        let Space { id, capacity, .. } = self.space(space)?;
         let baseline = self.baseline(space, at);
         let end = at.plus_ms(1);
         let mut terms: Vec<Term> = Vec::new();
@@ -110,7 +115,7 @@ impl World {
             spans.entry(&term.doorway).or_default().push((term.lo, term.hi));
         }
         let uncovered = spans.into_iter().filter(|(_, spans)| !cover(spans, since, end)).map(|(doorway, _)| doorway.clone()).collect();
-        Some(Plan { space: id, at, baseline, terms, uncovered })
+        Some(Plan { space: id.clone(), at, capacity: *capacity, baseline, terms, uncovered })
     }
 }
 
@@ -153,8 +158,9 @@ impl Plan {
         silent.sort();
         silent.dedup();
         let heard_to = heard_to.map(|heard| if heard == UnixMs::MAX { self.at } else { heard });
-        let raw = self.baseline.count + entered - exited;
-        Count { space: self.space, at: self.at, raw, baseline: self.baseline, entered, exited, heard_to, silent, uncovered: self.uncovered }
+        let Self { space, at, capacity, baseline, uncovered, .. } = self;
+        let raw = baseline.count + entered - exited;
+        Count { space, at, raw, baseline, entered, exited, heard_to, silent, uncovered, capacity }
     }
 }
 

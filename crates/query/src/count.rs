@@ -1,6 +1,7 @@
 //! How many people are in a space at an instant: a few lookups, the same for yesterday and for ten years ago.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use occupancy::count::{Count, Found, Plan, Term};
 use occupancy::id::{DpuId, SpaceId};
@@ -41,10 +42,7 @@ impl Query {
         if let Some(at) = at.filter(|at| *at > latest) {
             return Err(QueryError::Ahead { at, latest });
         }
-        let world = self.topology.current().await?.world;
-        if let Some(unknown) = spaces.iter().find(|space| world.space(space.as_str()).is_none()) {
-            return Err(QueryError::UnknownSpace(unknown.to_string()));
-        }
+        let world = self.world_with(spaces).await?;
         let hung = hung(&world, spaces);
         let counters = self.counters_of(hung.iter().map(|one| &one.dpu)).await?;
         let newest = hung
@@ -61,6 +59,21 @@ impl Query {
             heard: counters.get(&term.dpu).and_then(|counters| counters.heard),
         };
         Ok(plans.into_iter().map(|plan| plan.answer(found, self.settings.silent_after_ms)).collect())
+    }
+
+    /// A recent world that knows all of the spaces.
+    async fn world_with(&self, spaces: &[SpaceId]) -> Result<Arc<World>, QueryError> {
+        let unknown = |world: &World| spaces.iter().find(|space| world.space(space.as_str()).is_none());
+        let recent = self.topology.recent().await?.world;
+        if unknown(&recent).is_none() {
+            return Ok(recent);
+        }
+        // Somebody may have made it a moment ago, through another process.
+        let current = self.topology.current().await?.world;
+        match unknown(&current) {
+            Some(space) => Err(QueryError::UnknownSpace(space.to_string())),
+            None => Ok(current),
+        }
     }
 
     /// The realtime rows of those DPUs that have one.

@@ -1,18 +1,24 @@
 //! The world as the edits leave it, kept at hand, and edits by compare-and-set.
 
-use std::sync::Arc;
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+use std::time::Duration;
 
 use occupancy::edit::{Change, Edit};
 use occupancy::time::UnixMs;
 use occupancy::world::World;
 use store::{AppendError, Edits, StoreError};
 use tokio::sync::{Mutex, RwLock};
+use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::effect::Effect;
 use crate::error::EditFailed;
+use crate::live::FRESH;
 
 /// How often an edit is tried anew when somebody else's comes first.
 const ATTEMPTS: usize = 16;
+/// How often the edits of other processes are looked for: by no more than this do they lag here.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// The world at one revision.
 #[derive(Debug, Clone, Default)]
@@ -32,10 +38,12 @@ pub struct Edited {
     pub after: Snapshot,
 }
 
-/// The world, brought up to date on each use.
+/// The world, brought up to date on each use, or in the background.
 pub struct Topology {
     edits: Arc<dyn Edits>,
     seen: RwLock<Snapshot>,
+    /// Every edit up to this instant is in `seen`, where it is followed.
+    followed: StdMutex<Option<Instant>>,
     /// Edits of this process queue here instead of racing each other.
     editing: Mutex<()>,
 }
@@ -44,7 +52,32 @@ impl Topology {
     /// The world of a store.
     #[must_use]
     pub fn new(edits: Arc<dyn Edits>) -> Self {
-        Self { edits, seen: RwLock::default(), editing: Mutex::default() }
+        Self { edits, seen: RwLock::default(), followed: StdMutex::default(), editing: Mutex::default() }
+    }
+
+    /// Follows the edits that other processes make, for as long as it is polled.
+    pub async fn follow(&self) -> Infallible {
+        let mut looks = tokio::time::interval(LOOK_EVERY);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let as_of = looks.tick().await;
+            // Where it fails, whoever needs the world asks the store soon, and is told.
+            if self.current().await.is_ok() {
+                *self.followed.lock().unwrap_or_else(PoisonError::into_inner) = Some(as_of);
+            }
+        }
+    }
+
+    /// The world as it was at most [`FRESH`] ago, without asking the store, while it is followed; else as it is now.
+    ///
+    /// # Errors
+    /// As [`Topology::current`].
+    pub async fn recent(&self) -> Result<Snapshot, StoreError> {
+        let followed = *self.followed.lock().unwrap_or_else(PoisonError::into_inner);
+        match followed {
+            Some(as_of) if as_of.elapsed() < FRESH => Ok(self.seen.read().await.clone()),
+            _ => self.current().await,
+        }
     }
 
     /// The world as it is now.

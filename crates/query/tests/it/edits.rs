@@ -1,32 +1,47 @@
 //! Edits: whole or not at all, of two that race one is told, a dry run writes nothing.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use occupancy::edit::{Change, Edit};
 use occupancy::topology::{Document, Reset};
-use query::{EditFailed, Topology};
+use query::{EditFailed, FRESH, Query, QueryError, Settings as Answers, Topology};
 use store::{AppendError, Edits, MemoryStore, Settings, StoreError};
 
 use crate::support::{NOW, at, campus, edit, hung, id, query, space, topology};
 
-/// Lets others go first between reading and appending.
-struct Slow(Arc<MemoryStore>);
+/// Lets others go first between reading and appending; may be out of order.
+#[derive(Default)]
+struct Slow {
+    store: Arc<MemoryStore>,
+    broken: AtomicBool,
+}
+
+impl Slow {
+    fn over(store: &Arc<MemoryStore>) -> Arc<Self> {
+        Arc::new(Self { store: store.clone(), broken: AtomicBool::default() })
+    }
+}
 
 #[async_trait]
 impl Edits for Slow {
     async fn since(&self, revision: u64) -> Result<Vec<Edit>, StoreError> {
-        self.0.since(revision).await
+        if self.broken.load(Ordering::SeqCst) {
+            return Err(StoreError::Unavailable("out of order".to_owned()));
+        }
+        self.store.since(revision).await
     }
     async fn append(&self, expected: u64, edit: &Edit) -> Result<(), AppendError> {
         tokio::task::yield_now().await;
-        self.0.append(expected, edit).await
+        self.store.append(expected, edit).await
     }
     async fn settings(&self) -> Result<Settings, StoreError> {
-        self.0.settings().await
+        self.store.settings().await
     }
     async fn put_settings(&self, expected: &Settings, new: &Settings) -> Result<bool, StoreError> {
-        self.0.put_settings(expected, new).await
+        self.store.put_settings(expected, new).await
     }
 }
 
@@ -34,7 +49,7 @@ impl Edits for Slow {
 async fn of_two_edits_of_the_same_revision_one_is_told() {
     let store = Arc::new(MemoryStore::new());
     // Two processes over one store.
-    let (a, b) = (Topology::new(Arc::new(Slow(store.clone()))), Topology::new(Arc::new(Slow(store.clone()))));
+    let (a, b) = (Topology::new(Slow::over(&store)), Topology::new(Slow::over(&store)));
     a.edit(topology(campus()), at(NOW), false, |_| true).await.unwrap();
     for round in 0..20u64 {
         let read = a.current().await.unwrap();
@@ -54,7 +69,7 @@ async fn of_two_edits_of_the_same_revision_one_is_told() {
 #[tokio::test]
 async fn an_edit_that_another_one_overtook_is_made_after_it() {
     let store = Arc::new(MemoryStore::new());
-    let (a, b) = (Topology::new(Arc::new(Slow(store.clone()))), Topology::new(Arc::new(Slow(store.clone()))));
+    let (a, b) = (Topology::new(Slow::over(&store)), Topology::new(Slow::over(&store)));
     a.edit(topology(campus()), at(NOW), false, |_| true).await.unwrap();
     let hang = |dpu: &str| Change::Installations { dpu: id(dpu), list: vec![hung(dpu, "side", "hall", NOW, None)] };
     let (first, second) = tokio::join!(a.edit(hang("2"), at(NOW), false, |_| true), b.edit(hang("3"), at(NOW), false, |_| true));
@@ -117,4 +132,49 @@ async fn a_stored_edit_that_cannot_be_made_is_told_as_such() {
     store.append(0, &edit).await.unwrap();
     let error = Topology::new(store).current().await.unwrap_err();
     assert!(matches!(&error, StoreError::Corrupt(why) if why.contains("edit 1 cannot be made")), "{error}");
+}
+
+/// Polls `following` for so long while time flies.
+async fn for_ms(ms: u64, following: impl Future) {
+    assert!(tokio::time::timeout(Duration::from_millis(ms), following).await.is_err(), "it follows for good");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_world_that_is_followed_is_at_hand_until_the_store_does_not_answer_any_more() {
+    let store = Arc::new(MemoryStore::new());
+    let slow = Slow::over(&store);
+    let (here, there) = (Topology::new(slow.clone()), Topology::new(store));
+    there.edit(topology(campus()), at(NOW), false, |_| true).await.unwrap();
+    assert_eq!(here.recent().await.unwrap().revision, 1, "not followed: asked");
+    let hang = |dpu: &str| Change::Installations { dpu: id(dpu), list: vec![hung(dpu, "side", "hall", NOW, None)] };
+    for_ms(10, here.follow()).await;
+    there.edit(hang("2"), at(NOW), false, |_| true).await.unwrap();
+    assert_eq!((here.recent().await.unwrap().revision, here.current().await.unwrap().revision), (1, 2));
+    there.edit(hang("3"), at(NOW), false, |_| true).await.unwrap();
+    for_ms(110, here.follow()).await;
+    assert_eq!(here.recent().await.unwrap().revision, 3);
+    assert_eq!(here.edit(hang("4"), at(NOW), false, |_| true).await.unwrap().after.revision, 4);
+    assert_eq!(here.recent().await.unwrap().revision, 4, "its own edits count at once");
+
+    slow.broken.store(true, Ordering::SeqCst);
+    for_ms(500, here.follow()).await;
+    assert_eq!(here.recent().await.unwrap().revision, 4);
+    for_ms(FRESH.as_millis().try_into().unwrap(), here.follow()).await;
+    assert_eq!(here.recent().await.unwrap_err(), StoreError::Unavailable("out of order".to_owned()));
+    slow.broken.store(false, Ordering::SeqCst);
+    for_ms(110, here.follow()).await;
+    slow.broken.store(true, Ordering::SeqCst);
+    assert_eq!(here.recent().await.unwrap().revision, 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_space_that_another_process_has_just_made_can_be_counted() {
+    let store = Arc::new(MemoryStore::new());
+    let here = Query::new(store.clone(), Arc::new(|| at(NOW)), Answers::default());
+    for_ms(10, here.topology().follow()).await;
+    let hall = id("hall");
+    assert_eq!(here.count(&hall, None).await.unwrap_err(), QueryError::UnknownSpace("hall".to_owned()));
+    Topology::new(store).edit(topology(campus()), at(NOW), false, |_| true).await.unwrap();
+    assert_eq!(here.topology().recent().await.unwrap().revision, 0);
+    assert_eq!(here.count(&hall, None).await.unwrap().raw, 0);
 }
