@@ -43,6 +43,8 @@ pub struct ConsumerConfig {
     pub policy: Policy,
     /// Limits of each partition's lane.
     pub lane: LaneConfig,
+    /// How many records all lanes together have in commits at once; see [`ingest::Shared`].
+    pub room_records: u32,
     /// How often offsets are committed, in ms.
     pub commit_interval_ms: u64,
     /// How long a partition that is taken away may take to finish, in ms: well under `max.poll.interval.ms`.
@@ -60,6 +62,7 @@ impl ConsumerConfig {
             policy: Policy::default(),
             // A backlog of many DPUs: the more of them a commit holds, the more rows travel in each batch.
             lane: LaneConfig { queue_items: 16_384, batch_items: 16_384, ..LaneConfig::default() },
+            room_records: 65_536,
             commit_interval_ms: 200,
             revoke_patience_ms: 10_000,
         }

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use ingest::{CountersFeed, Drained, Rejected};
+use ingest::{CountersFeed, Drained, Rejected, Shared};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError as ClientError;
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::types::RDKafkaErrorCode;
-use store::{Ledgers, Store};
+use store::Store;
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 
@@ -164,8 +164,8 @@ impl Poll {
         let log = Log { epoch: establish(&topic, names, &*store, &runtime)?, partitions: topic.partitions };
         drop(topic);
         let name = config.kafka.topic.clone();
-        let store: Arc<dyn Ledgers> = store;
-        let group = Group { config, log, store, feed, runtime, metrics, status, owned: Mutex::new(BTreeMap::new()) };
+        let lanes = Shared::new(store, feed, metrics.lanes.clone(), config.room_records);
+        let group = Group { config, log, lanes, runtime, metrics, status, owned: Mutex::new(BTreeMap::new()) };
         let consumer: BaseConsumer<Group> = client.create_with_context(group).map_err(KafkaError::doing("making a Kafka consumer"))?;
         consumer.subscribe(&[&name]).map_err(KafkaError::doing("joining the consumer group"))?;
         Ok(Self { consumer, producer, holding: false })

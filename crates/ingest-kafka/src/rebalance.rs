@@ -4,12 +4,11 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use ingest::{CountersFeed, Drained, Lane, OffsetAck, Watermark};
+use ingest::{Drained, Lane, OffsetAck, Shared, Watermark};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance};
 use rdkafka::error::KafkaError as ClientError;
 use rdkafka::topic_partition_list::Offset;
 use rdkafka::{ClientContext, Statistics, TopicPartitionList};
-use store::Ledgers;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
@@ -60,9 +59,7 @@ pub(crate) struct Status {
 pub(crate) struct Group {
     pub(crate) config: ConsumerConfig,
     pub(crate) log: Log,
-    pub(crate) store: Arc<dyn Ledgers>,
-    /// Where its lanes publish changes.
-    pub(crate) feed: Option<Arc<dyn CountersFeed>>,
+    pub(crate) lanes: Shared,
     pub(crate) runtime: Handle,
     pub(crate) metrics: Metrics,
     pub(crate) status: Arc<watch::Sender<Status>>,
@@ -91,7 +88,7 @@ impl Group {
             let (topic, found) = (self.config.kafka.topic.clone(), partition.unsigned_abs() + 1);
             return fail(&self.status, KafkaError::OtherPartitions { topic, stored: self.log.partitions, found });
         }
-        let lane = Lane::spawn(&self.runtime, self.config.lane, Arc::clone(&self.store), self.feed.clone(), self.metrics.lanes.clone());
+        let lane = Lane::spawn(&self.runtime, self.config.lane, self.lanes.clone());
         let owned = Owned { lane, watermark: Arc::default(), held: VecDeque::new(), requested: None, unconfirmed: None };
         self.owned().insert(partition, owned);
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use occupancy::ledger::Change;
 use store::{Ledgers, StoreError};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
 use crate::feed::CountersFeed;
 use crate::metrics::Metrics;
@@ -16,13 +16,41 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// The longest.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// What a lane reads from and writes to; cheap to clone.
+/// What the lanes of a process have in common; cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Access {
+pub struct Shared {
     pub(crate) store: Arc<dyn Ledgers>,
     /// Where changes are published; `None` where nobody follows.
     pub(crate) feed: Option<Arc<dyn CountersFeed>>,
     pub(crate) metrics: Metrics,
+    room: Arc<Semaphore>,
+    room_items: u32,
+}
+
+impl Shared {
+    /// Lanes over the ledgers in `store`, which publish to `feed`, where somebody follows.
+    ///
+    /// Together they have up to `room_items` items in commits at once: in a backlog some lanes commit while others gather
+    /// more, so that each commit is larger, is done sooner, and less is under way.
+    #[must_use]
+    pub fn new(store: Arc<dyn Ledgers>, feed: Option<Arc<dyn CountersFeed>>, metrics: Metrics, room_items: u32) -> Self {
+        // No more than a semaphore counts on any machine.
+        let room = Semaphore::new(usize::try_from(room_items).unwrap_or(Semaphore::MAX_PERMITS).min(Semaphore::MAX_PERMITS));
+        Self { store, feed, metrics, room: Arc::new(room), room_items }
+    }
+
+    /// Waits for room for as many items; for more than there will ever be, until all of it is free.
+    pub(crate) async fn room(&self, items: usize) -> Option<SemaphorePermit<'_>> {
+        let items = u32::try_from(items).unwrap_or(u32::MAX).min(self.room_items);
+        // Never refused, as it is never closed.
+        self.room.acquire_many(items).await.ok()
+    }
+}
+
+/// What a lane reads from and writes to; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Access {
+    pub(crate) shared: Shared,
     /// Why the store or the feed is being asked again; `None` while they answer.
     pub(crate) trouble: Arc<watch::Sender<Option<String>>>,
 }
@@ -40,7 +68,7 @@ impl Access {
                 self.trouble.send_if_modified(|trouble| trouble.take().is_some());
                 return known;
             };
-            self.metrics.retries.inc();
+            self.shared.metrics.retries.inc();
             tracing::warn!(why, pause_ms = pause.as_millis(), "the store is unavailable, trying again");
             pause = self.waited(why, pause).await;
         }
@@ -50,7 +78,7 @@ impl Access {
     pub(crate) async fn publish(&self, feed: &dyn CountersFeed, changes: &[Change]) {
         let mut pause = FIRST_PAUSE;
         while let Err(error) = feed.publish(changes).await {
-            self.metrics.feed_retries.inc();
+            self.shared.metrics.feed_retries.inc();
             tracing::warn!(%error, pause_ms = pause.as_millis(), "the feed of counters is unavailable, trying again");
             pause = self.waited(error.to_string(), pause).await;
         }

@@ -58,7 +58,7 @@ impl<A: Ack> Batch<A> {
     pub(crate) async fn commit(self, known: &mut HashMap<DpuId, Counters>, access: &Access) -> Result<(), StoreError> {
         let Self { ledgers, quarantine, mut answers } = self;
         let shares = ledgers.iter().map(|share| (&share.dpu, share.records.as_slice()));
-        let followed = access.feed.as_deref().map(|feed| (feed, Touched::by(shares, known)));
+        let followed = access.shared.feed.as_deref().map(|feed| (feed, Touched::by(shares, known)));
         load(&ledgers, known, access).await?;
         let mut writes = Vec::with_capacity(ledgers.len());
         let mut merges = Vec::new();
@@ -94,8 +94,8 @@ impl<A: Ack> Batch<A> {
         }
         for (ack, outcome) in answers {
             let tally = outcome.tallies.iter().copied().fold(Tally::default(), Tally::plus);
-            access.metrics.accepted.inc_by(tally.accepted);
-            access.metrics.duplicate.inc_by(tally.duplicate);
+            access.shared.metrics.accepted.inc_by(tally.accepted);
+            access.shared.metrics.duplicate.inc_by(tally.duplicate);
             ack.durable(outcome);
         }
         Ok(())
@@ -115,7 +115,7 @@ async fn load(ledgers: &[Share], known: &mut HashMap<DpuId, Counters>, access: &
     if missing.is_empty() {
         return Ok(());
     }
-    let found = access.until_known(|| access.store.counters(&missing)).await?;
+    let found = access.until_known(|| access.shared.store.counters(&missing)).await?;
     known.extend(missing.into_iter().zip(found.into_iter().map(Option::unwrap_or_default)));
     Ok(())
 }
@@ -129,7 +129,7 @@ async fn merge_all(merges: Vec<(DpuId, Places, Merge)>, writes: &mut Vec<Folded>
             let access = access.clone();
             reading.spawn(async move {
                 let from = merge.from();
-                let tail = access.until_known(|| access.store.tail(&dpu, &from)).await?;
+                let tail = access.until_known(|| access.shared.store.tail(&dpu, &from)).await?;
                 Ok(Folded { dpu, places, changes: merge.apply(&tail) })
             });
         }
@@ -146,9 +146,9 @@ async fn write(commit: &Arc<Commit>, access: &Access) -> Result<(), StoreError> 
     if commit.ledgers.is_empty() && commit.quarantine.is_empty() {
         return Ok(());
     }
-    let metrics = &access.metrics;
+    let metrics = &access.shared.metrics;
     let timer = metrics.commit_seconds.start_timer();
-    access.until_known(|| access.store.commit(Arc::clone(commit))).await?;
+    access.until_known(|| access.shared.store.commit(Arc::clone(commit))).await?;
     timer.observe_duration();
     metrics.commits.inc();
     for row in &commit.quarantine {

@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use wire::{Bad, Report};
 
+use crate::access::Shared;
 use crate::admit::{Arrival, Policy, admit};
 use crate::intake::{Intake, IntakeError, QuarantinedPart, Receipt, Waiting};
 use crate::item::{Ack, Item, Outcome};
@@ -82,7 +83,9 @@ impl EmbeddedIntake {
     pub async fn start(config: EmbeddedConfig, store: Arc<dyn Ledgers>, clock: Clock, metrics: Metrics) -> Result<Self, StoreError> {
         let runtime = tokio::runtime::Handle::current();
         let numbered = last_number(&*store, clock().ms() * 1000).await?;
-        let spawn = |_| Lane::spawn(&runtime, config.lane, Arc::clone(&store), None, metrics.clone());
+        // As much as comes: here it is the disk that gathers commits.
+        let shared = Shared::new(store, None, metrics.clone(), u32::MAX);
+        let spawn = |_| Lane::spawn(&runtime, config.lane, shared.clone());
         let lanes = (0..config.lanes.max(1)).map(spawn).collect();
         Ok(Self { config, lanes, clock, metrics, numbered: AtomicI64::new(numbered), waiting: AtomicUsize::new(0) })
     }

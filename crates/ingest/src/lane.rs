@@ -8,15 +8,13 @@ use std::time::Duration;
 use occupancy::id::DpuId;
 use occupancy::ledger::Counters;
 use prometheus::IntGauge;
-use store::{Ledgers, StoreError};
+use store::StoreError;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use crate::access::Access;
+use crate::access::{Access, Shared};
 use crate::batch::Batch;
-use crate::feed::CountersFeed;
 use crate::item::{Ack, Item};
-use crate::metrics::Metrics;
 
 /// Limits of a lane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,21 +95,15 @@ impl Drop for Counted {
 }
 
 impl<A: Ack> Lane<A> {
-    /// Starts a lane on `runtime`, over the ledgers in `store`; it publishes to `feed`, where somebody follows.
+    /// Starts a lane on `runtime`.
     #[must_use]
-    pub fn spawn(
-        runtime: &tokio::runtime::Handle,
-        config: LaneConfig,
-        store: Arc<dyn Ledgers>,
-        feed: Option<Arc<dyn CountersFeed>>,
-        metrics: Metrics,
-    ) -> Self {
+    pub fn spawn(runtime: &tokio::runtime::Handle, config: LaneConfig, shared: Shared) -> Self {
         let (queue, items) = mpsc::channel(config.queue_items.max(1));
         let (close, closed) = watch::channel(false);
         let (report, state) = watch::channel(State::Running);
-        let queued_items = metrics.queued_items.clone();
+        let queued_items = shared.metrics.queued_items.clone();
         let (trouble, troubles) = watch::channel(None);
-        let access = Access { store, feed, metrics, trouble: Arc::new(trouble) };
+        let access = Access { shared, trouble: Arc::new(trouble) };
         let worker = Worker { items, closed, waiting: VecDeque::new(), known: HashMap::new(), config, access };
         let task = runtime.spawn(async move {
             let end = match worker.run().await {
@@ -231,9 +223,12 @@ struct Worker<A> {
 
 impl<A: Ack> Worker<A> {
     async fn run(mut self) -> Result<(), StoreError> {
+        let shared = self.access.shared.clone();
         while self.receive().await {
+            let _room = shared.room((self.waiting.len() + self.items.len()).min(self.batch_items())).await;
+            self.gather();
             let (items, crossings) = self.batch();
-            self.access.metrics.batch_crossings.observe(crossings as f64);
+            shared.metrics.batch_crossings.observe(crossings as f64);
             let batch = Batch::new(self.waiting.drain(..items));
             batch.commit(&mut self.known, &self.access).await?;
         }
@@ -242,28 +237,33 @@ impl<A: Ack> Worker<A> {
 
     /// Waits until there is something to do; false when there will be nothing more.
     async fn receive(&mut self) -> bool {
-        let limit = self.config.batch_items.max(1);
-        let mut received = Vec::new();
         if self.waiting.is_empty() {
             let closing = async { self.closed.wait_for(|closed| *closed).await.is_ok() };
             // In this order: a close is heeded however fast items come, and the simulation runs the same way each time.
-            let closing = tokio::select! {
+            let first = tokio::select! {
                 biased;
-                closing = closing => closing,
-                _ = self.items.recv_many(&mut received, limit) => false,
+                true = closing => {
+                    // What is queued is still received; nothing joins it.
+                    self.items.close();
+                    self.items.recv().await
+                }
+                first = self.items.recv() => first,
             };
-            if closing {
-                // What is queued is still received; nothing joins it.
-                self.items.close();
-                self.items.recv_many(&mut received, limit).await;
-            } else {
-                // Those who are about to queue something go first: under load a commit then holds more, and costs no more.
-                tokio::task::yield_now().await;
-                received.extend(std::iter::from_fn(|| self.items.try_recv().ok()).take(limit - received.len()));
-            }
+            self.waiting.extend(first.map(|queued| queued.item));
+            // Those who are about to queue something go first: under load a commit then holds more, and costs no more.
+            tokio::task::yield_now().await;
         }
-        self.waiting.extend(received.into_iter().map(|queued| queued.item));
         !self.waiting.is_empty()
+    }
+
+    /// Takes what has been queued by now, as much as a batch holds.
+    fn gather(&mut self) {
+        let more = self.batch_items().saturating_sub(self.waiting.len());
+        self.waiting.extend(std::iter::from_fn(|| self.items.try_recv().ok()).take(more).map(|queued| queued.item));
+    }
+
+    fn batch_items(&self) -> usize {
+        self.config.batch_items.max(1)
     }
 
     /// How many of the waiting items make the next batch, at least one, and their crossings.

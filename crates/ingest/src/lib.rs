@@ -26,6 +26,7 @@ mod lane;
 mod metrics;
 mod watermark;
 
+pub use access::Shared;
 pub use admit::{Admission, Arrival, Policy, admit};
 pub use embedded::{EmbeddedConfig, EmbeddedIntake};
 pub use feed::{CountersFeed, FeedError};

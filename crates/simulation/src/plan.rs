@@ -18,6 +18,8 @@ pub(crate) struct Plan {
     pub(crate) storm_ms: u64,
     pub(crate) policy: Policy,
     pub(crate) lane: LaneConfig,
+    /// Of all lanes of a process, in commits at once.
+    pub(crate) room_records: u32,
     pub(crate) wire: WireFaults,
     pub(crate) dpu: DpuFaults,
     pub(crate) process: ProcessFaults,
@@ -114,6 +116,7 @@ impl Plan {
                 loses_partition: some(rng, 10),
                 restarts: some(rng, 10),
             },
+            room_records: 1 + small(rng, 12),
         }
     }
 }

@@ -7,8 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use ingest::{Admission, CountersFeed, Drained, Item, Lane, Metrics, OffsetAck, Rejected, Watermark, admit};
-use store::Ledgers;
+use ingest::{Admission, Drained, Item, Lane, Metrics, OffsetAck, Rejected, Shared, Watermark, admit};
 use store::faults::Rng;
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
@@ -36,9 +35,7 @@ pub(crate) struct Process {
     rights: Arc<Rights>,
     /// Told to stop.
     stop: Arc<AtomicBool>,
-    store: Arc<dyn Ledgers>,
-    feed: Arc<dyn CountersFeed>,
-    metrics: Metrics,
+    lanes: Shared,
     rng: Rng,
     owned: BTreeMap<i32, Owned>,
     /// Lanes left as they were by [`Bug::SkippedDrain`].
@@ -71,6 +68,7 @@ impl Process {
         let written = Arc::new(Written::default());
         let feed = Publisher { world: Arc::clone(&world), process: number, gate: Arc::clone(&gate), written: Arc::clone(&written) };
         let remote = Remote { world: Arc::clone(&world), process: number, gate: Arc::clone(&gate), rights: Arc::clone(&rights), written };
+        let lanes = Shared::new(Arc::new(remote), Some(Arc::new(feed)), metrics, world.plan.room_records);
         let member = world.group().join(world.now_ms());
         Self {
             member,
@@ -80,9 +78,7 @@ impl Process {
             gate,
             rights,
             stop,
-            store: Arc::new(remote),
-            feed: Arc::new(feed),
-            metrics,
+            lanes,
             owned: BTreeMap::new(),
             left: BTreeMap::new(),
             sending: JoinSet::new(),
@@ -131,10 +127,7 @@ impl Process {
         self.note(&format!("takes over {partition} from {offset}"));
         self.rights.set(partition, true);
         let lane = self.left.remove(&partition);
-        let spawn = || {
-            let (store, feed) = (Arc::clone(&self.store), Arc::clone(&self.feed));
-            Lane::spawn(&Handle::current(), self.world.plan.lane, store, Some(feed), self.metrics.clone())
-        };
+        let spawn = || Lane::spawn(&Handle::current(), self.world.plan.lane, self.lanes.clone());
         let owned = Owned { lane: lane.unwrap_or_else(spawn), watermark: Arc::default(), held: VecDeque::new(), next: offset };
         self.owned.insert(partition, owned);
     }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use ingest::{CountersFeed, Drained, FeedError, Item, Lane, LaneConfig, Metrics, Outcome};
+use ingest::{CountersFeed, Drained, FeedError, Item, Lane, LaneConfig, Metrics, Outcome, Shared};
 use occupancy::crossing::Heartbeat;
 use occupancy::ledger::{Change, Position, Record};
 use occupancy::time::UnixMs;
@@ -47,7 +47,7 @@ fn lane(store: &Arc<Steered>, feed: &Arc<Kept>) -> Lane<Told> {
     let metrics = Metrics::new(&prometheus::Registry::new()).unwrap();
     let feed = Arc::clone(feed) as Arc<dyn CountersFeed>;
     let store = Arc::clone(store) as Arc<dyn Ledgers>;
-    Lane::spawn(&tokio::runtime::Handle::current(), LaneConfig::default(), store, Some(feed), metrics)
+    Lane::spawn(&tokio::runtime::Handle::current(), LaneConfig::default(), Shared::new(store, Some(feed), metrics, 1))
 }
 
 async fn take(lane: &Lane<Told>, (item, told): (Item<Told>, oneshot::Receiver<Outcome>)) -> Outcome {

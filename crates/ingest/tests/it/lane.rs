@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use ingest::{Ack, Drained, Item, Lane, LaneConfig, Metrics, Outcome, Rejected};
+use ingest::{Ack, Drained, Item, Lane, LaneConfig, Metrics, Outcome, Rejected, Shared};
 use occupancy::crossing::Key;
 use occupancy::ledger::{Record, Tally};
 use store::{Ledgers, Quarantined, Reason, Source, StoreError};
@@ -29,7 +29,8 @@ pub(crate) fn item(records: Vec<(&str, Record)>) -> (Item<Told>, oneshot::Receiv
 
 fn lane(store: &Arc<Steered>, config: LaneConfig) -> Lane<Told> {
     let metrics = Metrics::new(&prometheus::Registry::new()).unwrap();
-    Lane::spawn(&tokio::runtime::Handle::current(), config, Arc::clone(store) as Arc<dyn Ledgers>, None, metrics)
+    let shared = Shared::new(Arc::clone(store) as Arc<dyn Ledgers>, None, metrics, 1000);
+    Lane::spawn(&tokio::runtime::Handle::current(), config, shared)
 }
 
 fn tally(accepted: u64, duplicate: u64) -> Tally {
@@ -97,6 +98,35 @@ async fn a_batch_mixes_dpus_late_crossings_duplicates_and_quarantine() {
     assert_eq!(keys(&*store, "a").await, [plus(10), plus(20), plus(30), plus(40)]);
     assert_eq!(store.inner.counters(&[dpu("a")]).await.unwrap()[0].unwrap().totals().entered, 4);
     assert_eq!(store.inner.quarantined(None, 10).await.unwrap().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lane_that_waits_for_room_gathers_more_and_commits_it_at_once() {
+    let store = Arc::new(Steered::new());
+    let metrics = Metrics::new(&prometheus::Registry::new()).unwrap();
+    let shared = Shared::new(Arc::clone(&store) as Arc<dyn Ledgers>, None, metrics, 2);
+    let spawn = || Lane::spawn(&tokio::runtime::Handle::current(), LaneConfig::default(), shared.clone());
+    let (first, second) = (spawn(), spawn());
+    let mut told = Vec::new();
+    let mut submit = |lane: &Lane<Told>, dpu: &str, ms: i64| {
+        let (one, answer) = item(vec![(dpu, record(&[plus(ms)]))]);
+        lane.try_submit(one).unwrap();
+        told.push(answer);
+    };
+    store.hold().await;
+    (0..3).for_each(|ms| submit(&first, "a", ms));
+    let passes = || tokio::time::sleep(Duration::from_secs(60));
+    passes().await;
+    for ms in 3..6 {
+        submit(&second, "b", ms);
+        passes().await;
+        assert_eq!(store.came.load(Ordering::SeqCst), 1, "the first has all the room");
+    }
+    store.release();
+    for answer in told {
+        assert_eq!(answer.await.unwrap().tallies, [tally(1, 0)]);
+    }
+    assert_eq!(store.commits.load(Ordering::SeqCst), 2);
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ingest::{Drained, Lane, LaneConfig, Metrics};
+use ingest::{Drained, Lane, LaneConfig, Metrics, Shared};
 use occupancy::crossing::{Direction, Key};
 use occupancy::ledger::{Record, Totals};
 use occupancy::time::{Day, UnixMs};
@@ -35,7 +35,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 /// Submits the steps, starting a new lane where one says so; returns the crossings told to be new.
 async fn run(store: &Arc<dyn Ledgers>, steps: &[Step], config: LaneConfig) -> u64 {
     let metrics = Metrics::new(&prometheus::Registry::new()).unwrap();
-    let spawn = || Lane::spawn(&tokio::runtime::Handle::current(), config, Arc::clone(store), None, metrics.clone());
+    let shared = Shared::new(Arc::clone(store), None, metrics, 1);
+    let spawn = || Lane::spawn(&tokio::runtime::Handle::current(), config, shared.clone());
     let mut lane = spawn();
     let mut answers = Vec::new();
     for (records, restart) in steps {
