@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
+use scylla::deserialize::DeserializationError;
 use scylla::errors::{
-    DbError, ExecutionError, FirstRowError, IntoRowsResultError, MaybeFirstRowError, NextPageError, NextRowError, PagerExecutionError,
-    RequestAttemptError, RequestError, TypeCheckError,
+    DbError, ExecutionError, FirstRowError, IntoRowsResultError, NextPageError, NextRowError, PagerExecutionError, RequestAttemptError,
+    RequestError, RowsError, TypeCheckError,
 };
 use store::StoreError;
 
@@ -250,4 +251,4 @@ macro_rules! unreadable {
     )* };
 }
 
-unreadable! { TypeCheckError IntoRowsResultError MaybeFirstRowError FirstRowError }
+unreadable! { TypeCheckError DeserializationError IntoRowsResultError RowsError FirstRowError }

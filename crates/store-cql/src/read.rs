@@ -27,6 +27,11 @@ pub(crate) fn cql_limit(limit: usize) -> i32 {
     i32::try_from(limit).unwrap_or(i32::MAX)
 }
 
+/// The day of the last ms before an instant.
+fn last_day(before: UnixMs) -> Day {
+    before.plus_ms(-1).day()
+}
+
 fn opening((day, entered, exited): (i32, i64, i64)) -> (Day, Totals) {
     (Day(day), value::totals(entered, exited))
 }
@@ -65,10 +70,16 @@ impl CqlStore {
         Ok(found)
     }
 
+    /// The latest openings at or before a day, newest first.
+    async fn latest_openings(&self, dpu: &DpuId, until: Day, limit: usize) -> Result<Vec<(Day, Totals)>, StoreError> {
+        let asked = (self.slot(dpu), dpu.as_str(), until.0, cql_limit(limit));
+        let found = self.db.few(&self.statements.latest_openings, asked).await?;
+        Ok(found.into_iter().map(opening).collect())
+    }
+
     /// The latest opening at or before a day.
     async fn opening(&self, dpu: &DpuId, until: Day) -> Result<Option<(Day, Totals)>, StoreError> {
-        let found = self.db.first(&self.statements.opening, (self.slot(dpu), dpu.as_str(), until.0)).await?;
-        Ok(found.map(opening))
+        Ok(self.latest_openings(dpu, until, 1).await?.pop())
     }
 
     /// The openings within two days, both included, in order.
@@ -122,19 +133,43 @@ impl CqlStore {
         first_of(rows.try_buffered(DAYS_AHEAD), limit).await
     }
 
-    /// The totals before an instant. Most often its day was active: so that day is asked at once with its opening.
-    pub(crate) async fn total(&self, dpu: &DpuId, before: UnixMs) -> Result<Totals, StoreError> {
-        let day = before.plus_ms(-1).day();
-        let (opening, row) = try_join!(self.opening(dpu, day), self.crossing_before(dpu, day, Key::first_at(before)))?;
-        let Some((active, opening)) = opening else {
-            return Ok(Totals::default());
-        };
-        let row = if active == day { row } else { self.last_crossing(dpu, active).await? };
-        Ok(row.map_or(opening, |row| opening.plus(row.totals)))
+    pub(crate) async fn read_totals(&self, before: &[(DpuId, UnixMs)]) -> Result<Vec<Totals>, StoreError> {
+        let mut asked: BTreeMap<&DpuId, BTreeSet<UnixMs>> = BTreeMap::new();
+        for (dpu, at) in before {
+            asked.entry(dpu).or_default().insert(*at);
+        }
+        let reads = asked.into_iter().map(|(dpu, instants)| self.totals_before(dpu, instants)).collect();
+        let found: HashMap<(&DpuId, UnixMs), Totals> = all_of(reads, AT_ONCE).await?.into_iter().flatten().collect();
+        Ok(before.iter().map(|(dpu, at)| found.get(&(dpu, *at)).copied().unwrap_or_default()).collect())
     }
 
-    pub(crate) async fn read_totals(&self, before: &[(DpuId, UnixMs)]) -> Result<Vec<Totals>, StoreError> {
-        all_of(before.iter().map(|(dpu, at)| self.total(dpu, *at)).collect(), AT_ONCE).await
+    /// The totals of a DPU before some instants. Most often these lie in few days next to each other, and those were
+    /// active: so the days are asked at once with the latest openings.
+    async fn totals_before<'a>(
+        &self,
+        dpu: &'a DpuId,
+        instants: BTreeSet<UnixMs>,
+    ) -> Result<Vec<((&'a DpuId, UnixMs), Totals)>, StoreError> {
+        let days: BTreeSet<Day> = instants.iter().map(|at| last_day(*at)).collect();
+        let Some(last) = days.last() else { return Ok(Vec::new()) };
+        let rows = instants.iter().map(|at| self.crossing_before(dpu, last_day(*at), Key::first_at(*at))).collect();
+        let (latest, rows) = try_join!(self.latest_openings(dpu, *last, days.len()), all_of(rows, AT_ONCE))?;
+        let more = latest.len() == days.len();
+        let (latest, instants) = (&latest, instants.into_iter().zip(rows));
+        let totals = instants.map(|(at, row)| async move {
+            let day = last_day(at);
+            let opening = match latest.iter().find(|(active, _)| *active <= day) {
+                None if more => self.opening(dpu, day).await?,
+                found => found.copied(),
+            };
+            let row = match opening {
+                Some((active, _)) if active != day => self.last_crossing(dpu, active).await?,
+                _ => row,
+            };
+            let totals = opening.map_or(Totals::default(), |(_, opening)| row.map_or(opening, |row| opening.plus(row.totals)));
+            Ok(((dpu, at), totals))
+        });
+        all_of(totals.collect(), AT_ONCE).await
     }
 
     pub(crate) async fn read_tail(&self, dpu: &DpuId, from: &[Key]) -> Result<Tail, StoreError> {

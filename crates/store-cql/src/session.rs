@@ -145,15 +145,20 @@ impl Db {
         self.session.execute_unpaged(statement, values).await.map_err(Meaning::meaning)
     }
 
+    /// The rows of an answer of few.
+    pub(crate) async fn few<R: Readable>(&self, statement: &PreparedStatement, values: impl SerializeRow) -> Result<Vec<R>, StoreError> {
+        let answer = self.execute(statement, values).await?;
+        let rows = answer.into_rows_result().map_err(Meaning::meaning)?;
+        rows.rows::<R>().map_err(Meaning::meaning)?.map(|row| row.map_err(Meaning::meaning)).collect()
+    }
+
     /// The first row of an answer of few.
     pub(crate) async fn first<R: Readable>(
         &self,
         statement: &PreparedStatement,
         values: impl SerializeRow,
     ) -> Result<Option<R>, StoreError> {
-        let answer = self.execute(statement, values).await?;
-        let rows = answer.into_rows_result().map_err(Meaning::meaning)?;
-        rows.maybe_first_row().map_err(Meaning::meaning)
+        Ok(self.few(statement, values).await?.into_iter().next())
     }
 
     /// The rows of an answer, page by page.
