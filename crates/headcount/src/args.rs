@@ -90,24 +90,31 @@ pub(crate) struct Times {
     pub silent_after_ms: i64,
 }
 
-/// Which topic of which cluster.
+/// What consumers go by.
 #[derive(Debug, Clone, clap::Args)]
-pub(crate) struct Topic {
+pub(crate) struct Names {
     /// The topic of crossings
     #[arg(long, env = "HEADCOUNT_TOPIC", default_value = "headcount.crossings")]
     pub topic: String,
-    /// How many partitions the topics have; topics that are not there are created, with 16 unless said here
-    #[arg(long, env = "HEADCOUNT_PARTITIONS", value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    pub partitions: Option<u32>,
-    /// How many replicas a topic is created with: 3 unless said here, or as many as there are brokers
-    #[arg(long, env = "HEADCOUNT_REPLICAS", value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=100))]
-    pub replicas: Option<u16>,
     /// The consumer group
     #[arg(long, env = "HEADCOUNT_GROUP", default_value = "headcount")]
     pub group: String,
     /// More settings for the Kafka client: `sasl.username=...;ssl.ca.location=...` (may be repeated)
     #[arg(long, env = "HEADCOUNT_KAFKA_SETTING", value_name = "KEY=VALUE", value_parser = key_value, value_delimiter = ';')]
     pub kafka_setting: Vec<(String, String)>,
+}
+
+/// The log, and how its topics are made.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Topic {
+    #[command(flatten)]
+    pub names: Names,
+    /// How many partitions the topics have; topics that are not there are created, with 16 unless said here
+    #[arg(long, env = "HEADCOUNT_PARTITIONS", value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub partitions: Option<u32>,
+    /// How many replicas a topic is created with: 3 unless said here, or as many as there are brokers
+    #[arg(long, env = "HEADCOUNT_REPLICAS", value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=100))]
+    pub replicas: Option<u16>,
 }
 
 /// `demo`

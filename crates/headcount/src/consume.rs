@@ -15,7 +15,7 @@ use prometheus::Registry;
 use store::Store;
 use wire::Report;
 
-use crate::args::{Ingest, Times, Topic};
+use crate::args::{Ingest, Keep, Names, Times, Topic};
 use crate::feeding::{DRAIN, policy};
 use crate::opened;
 use crate::run::told_to_stop;
@@ -37,13 +37,12 @@ pub(crate) async fn ingest(args: Ingest) -> Result<ExitCode> {
     let listener = listen(args.metrics_listen, "--metrics-listen").await?;
     let store = opened::to_serve(&args.keep).await?;
     let registry = Registry::new();
-    let feed = changelog(&args.keep.store, &args.kafka, &args.topic)?;
-    let consuming = start(store.clone(), feed, &args.kafka, &args.topic, args.times, &registry).await?;
+    let consuming = start(store.clone(), &args.keep, &args.kafka, &args.topic, args.times, &registry).await?;
     // Until here, with nothing under way, a signal ends the process at once, however long the store takes to answer.
     let stop = told_to_stop()?;
     let router: Router = api::metrics_app(registry).merge(api::probes(consuming.ready(store)));
     let metrics = Answering::on(listener, router)?;
-    println!("Headcount {} consumes {} from {}", env!("CARGO_PKG_VERSION"), args.topic.topic, args.kafka);
+    println!("Headcount {} consumes {} from {}", env!("CARGO_PKG_VERSION"), args.topic.names.topic, args.kafka);
     println!("metrics for Prometheus: http://{}/metrics", metrics.address);
     println!("alive: http://{0}/healthz; ready: http://{0}/readyz", metrics.address);
     let failed = tokio::select! {
@@ -56,19 +55,19 @@ pub(crate) async fn ingest(args: Ingest) -> Result<ExitCode> {
 }
 
 /// A topic and how to reach it.
-pub(crate) fn kafka(brokers: &str, topic: &Topic) -> KafkaConfig {
-    KafkaConfig { properties: topic.kafka_setting.iter().cloned().collect(), ..KafkaConfig::new(brokers, &topic.topic) }
+pub(crate) fn kafka(brokers: &str, names: &Names) -> KafkaConfig {
+    KafkaConfig { properties: names.kafka_setting.iter().cloned().collect(), ..KafkaConfig::new(brokers, &names.topic) }
 }
 
 /// A producer for `simulate` and `replay`, which may come before any consumer.
 pub(crate) async fn first_producer(brokers: &str, topic: &Topic) -> Result<Producer> {
-    prepare_topics(&kafka(brokers, topic), wanted(topic)).await?;
+    prepare_topics(&kafka(brokers, &topic.names), wanted(topic)).await?;
     producer(brokers, topic)
 }
 
 /// The way from HTTP to Kafka in a process that consumes nothing; it may come before any consumer.
 pub(crate) async fn gateway(brokers: &str, topic: &Topic) -> Result<Arc<KafkaIntake>> {
-    let kafka = kafka(brokers, topic);
+    let kafka = kafka(brokers, &topic.names);
     prepare_topics(&kafka, wanted(topic)).await?;
     Ok(Arc::new(KafkaIntake::new(&kafka, KafkaIntakeConfig::default())?))
 }
@@ -80,7 +79,7 @@ fn wanted(topic: &Topic) -> Wanted {
 
 /// A producer into topics that are there.
 pub(crate) fn producer(brokers: &str, topic: &Topic) -> Result<Producer> {
-    Ok(Producer::new(&kafka(brokers, topic), DELIVERY_TIMEOUT_MS)?)
+    Ok(Producer::new(&kafka(brokers, &topic.names), DELIVERY_TIMEOUT_MS)?)
 }
 
 /// Produces reports and waits until Kafka has them.
@@ -96,22 +95,23 @@ pub(crate) async fn produce(producer: &Producer, reports: &[Report]) -> Result<(
 }
 
 /// Where lanes publish what they changed: for the other processes at the same store, where there can be any.
-pub(crate) fn changelog(store: &StoreUrl, brokers: &str, topic: &Topic) -> Result<Option<Arc<dyn CountersFeed>>> {
+fn changelog(store: &StoreUrl, brokers: &str, names: &Names) -> Result<Option<Arc<dyn CountersFeed>>> {
     if !store.is_shared() {
         return Ok(None);
     }
-    Ok(Some(Arc::new(Changelog::new(&kafka(brokers, topic))?)))
+    Ok(Some(Arc::new(Changelog::new(&kafka(brokers, names))?)))
 }
 
-/// Joins the consumer group.
+/// Joins the consumer group over a store that was opened as `keep` says.
 pub(crate) async fn start(
     store: Arc<dyn Store>,
-    feed: Option<Arc<dyn CountersFeed>>,
+    keep: &Keep,
     brokers: &str,
     topic: &Topic,
     times: Times,
     registry: &Registry,
 ) -> Result<Consuming> {
+    let feed = changelog(&keep.store, brokers, &topic.names)?;
     start_with(TopicPolicy::Checked(wanted(topic)), store, feed, brokers, topic, times, registry).await
 }
 
@@ -125,8 +125,8 @@ pub(crate) async fn start_with(
     times: Times,
     registry: &Registry,
 ) -> Result<Consuming> {
-    let kafka = kafka(brokers, topic);
-    let config = ConsumerConfig { topic_policy, policy: policy(times), ..ConsumerConfig::new(kafka.clone(), &topic.group) };
+    let kafka = kafka(brokers, &topic.names);
+    let config = ConsumerConfig { topic_policy, policy: policy(times), ..ConsumerConfig::new(kafka.clone(), &topic.names.group) };
     let lanes = ingest::Metrics::new(registry)?;
     let running = Consumer::start(config, store, feed, Metrics::new(registry, lanes.clone())?).await?;
     let intake = KafkaIntake::new(&kafka, KafkaIntakeConfig::default())?;

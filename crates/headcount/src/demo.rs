@@ -13,7 +13,7 @@ use query::Query;
 use tokio::time::MissedTickBehavior;
 use wire::Report;
 
-use crate::args::{Demo, Keep, Times, Topic};
+use crate::args::{Demo, Keep, Names, Times, Topic};
 use crate::ask::Server;
 use crate::campus::{self, Live, Plan};
 use crate::consume;
@@ -43,8 +43,8 @@ pub(crate) async fn demo(args: Demo) -> Result<ExitCode> {
     let folder = args.keep.clone().unwrap_or_else(|| temporary.path().join("store"));
     let store = opened::to_serve(&Keep { store: StoreUrl::Fjall(folder.clone()), reserve_mib: 64, login: Login::default() }).await?;
     let (topic, group) = ("headcount.crossings".to_owned(), "headcount".to_owned());
-    let topic = Topic { topic, group, partitions: None, replicas: None, kafka_setting: Vec::new() };
-    let mock = Mock::start(&topic.topic, PARTITIONS)?;
+    let topic = Topic { names: Names { topic, group, kafka_setting: Vec::new() }, partitions: None, replicas: None };
+    let mock = Mock::start(&topic.names.topic, PARTITIONS)?;
     let registry = Registry::new();
     println!("in-process Kafka at {}, store in {}", mock.brokers, folder.display());
     let consuming = consume::start_with(TopicPolicy::Trusted, store.clone(), None, &mock.brokers, &topic, TIMES, &registry).await?;

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use api::Feed;
-use ingest::{CountersFeed, Drained, EmbeddedConfig, EmbeddedIntake, Intake, Metrics, Policy};
+use ingest::{Drained, EmbeddedConfig, EmbeddedIntake, Intake, Metrics, Policy};
 use ingest_kafka::KafkaIntake;
 use prometheus::Registry;
 use store::Store;
 
-use crate::args::{Times, Topic};
+use crate::args::Times;
 use crate::clock;
-use crate::consume::{self, Consuming};
+use crate::consume::Consuming;
 
 /// How long the lanes may take to finish what they hold.
 pub(crate) const DRAIN: Duration = Duration::from_secs(10);
@@ -33,23 +33,6 @@ impl Feeding {
         let config = EmbeddedConfig { lanes: lanes.into(), policy: policy(times), ..EmbeddedConfig::default() };
         let intake = EmbeddedIntake::start(config, store, clock::system(), Metrics::new(registry)?).await?;
         Ok(Self::Embedded(Arc::new(intake)))
-    }
-
-    /// A consumer group, and a producer for what comes over HTTP.
-    pub(crate) async fn kafka(
-        store: Arc<dyn Store>,
-        feed: Option<Arc<dyn CountersFeed>>,
-        brokers: &str,
-        topic: &Topic,
-        times: Times,
-        registry: &Registry,
-    ) -> Result<Self> {
-        Ok(Self::Kafka(consume::start(store, feed, brokers, topic, times, registry).await?))
-    }
-
-    /// A producer alone.
-    pub(crate) async fn gateway(brokers: &str, topic: &Topic) -> Result<Self> {
-        Ok(Self::Gateway(consume::gateway(brokers, topic).await?))
     }
 
     /// Where HTTP hands crossings.

@@ -24,7 +24,7 @@ pub(crate) fn view(store: Arc<dyn Store>, args: &Serve, registry: &Registry) -> 
     let Some(brokers) = args.kafka.as_ref().filter(|_| args.keep.store.is_shared()) else { return Ok(Viewed { store, follower: None }) };
     let live = Arc::new(Live::new(store.clone(), registry)?);
     let view = Arc::new(View(Arc::clone(&live)));
-    let follower = Follower::start(&consume::kafka(brokers, &args.topic), &args.topic.group, store, view)?;
+    let follower = Follower::start(&consume::kafka(brokers, &args.topic.names), &args.topic.names.group, store, view)?;
     Ok(Viewed { store: live, follower: Some(follower) })
 }
 

@@ -37,11 +37,8 @@ pub(crate) async fn serve(args: Serve) -> Result<ExitCode> {
     let registry = Registry::new();
     let feeding = match &args.kafka {
         None => Feeding::embedded(store.clone(), args.times, args.lanes, &registry).await?,
-        Some(brokers) if !args.consume => Feeding::gateway(brokers, &args.topic).await?,
-        Some(brokers) => {
-            let feed = consume::changelog(&args.keep.store, brokers, &args.topic)?;
-            Feeding::kafka(store.clone(), feed, brokers, &args.topic, args.times, &registry).await?
-        }
+        Some(brokers) if !args.consume => Feeding::Gateway(consume::gateway(brokers, &args.topic).await?),
+        Some(brokers) => Feeding::Kafka(consume::start(store.clone(), &args.keep, brokers, &args.topic, args.times, &registry).await?),
     };
     // Until here, with nothing under way, a signal ends the process at once, however long the store takes to answer.
     let stop = told_to_stop()?;

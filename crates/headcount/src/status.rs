@@ -3,11 +3,12 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use ingest_kafka::{KafkaConfig, PartitionLag};
+use ingest_kafka::PartitionLag;
 use serde_json::Value;
 
-use crate::args::key_value;
+use crate::args::Names;
 use crate::ask::Server;
+use crate::consume;
 
 /// Flags of `status`.
 #[derive(Debug, clap::Args)]
@@ -18,24 +19,15 @@ pub(crate) struct Status {
     /// Ask this Kafka cluster instead how far the consumer group is in each partition; no server and no consumer need run
     #[arg(long, value_name = "HOST:PORT,...")]
     pub kafka: Option<String>,
-    /// The topic of crossings
-    #[arg(long, env = "HEADCOUNT_TOPIC", default_value = "headcount.crossings")]
-    pub topic: String,
-    /// The consumer group
-    #[arg(long, env = "HEADCOUNT_GROUP", default_value = "headcount")]
-    pub group: String,
-    /// More settings for the Kafka client: `sasl.username=...;ssl.ca.location=...` (may be repeated)
-    #[arg(long, env = "HEADCOUNT_KAFKA_SETTING", value_name = "KEY=VALUE", value_parser = key_value, value_delimiter = ';')]
-    pub kafka_setting: Vec<(String, String)>,
+    #[command(flatten)]
+    pub names: Names,
 }
 
 /// Prints the server's status, a fact a line, or how far the consumers are.
 pub(crate) async fn status(args: Status) -> Result<ExitCode> {
     if let Some(brokers) = &args.kafka {
-        let properties = args.kafka_setting.into_iter().collect();
-        let kafka = KafkaConfig { properties, ..KafkaConfig::new(brokers, &args.topic) };
-        let partitions = ingest_kafka::lag(&kafka, &args.group).await?;
-        println!("group {}, topic {}", args.group, args.topic);
+        let partitions = ingest_kafka::lag(&consume::kafka(brokers, &args.names), &args.names.group).await?;
+        println!("group {}, topic {}", args.names.group, args.names.topic);
         table(&partitions).iter().for_each(|line| println!("{line}"));
         return Ok(ExitCode::SUCCESS);
     }

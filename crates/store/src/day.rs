@@ -18,6 +18,11 @@ pub(crate) struct DayEntry {
 }
 
 impl DayEntry {
+    /// What is stored of a day; nothing where there is nothing.
+    pub(crate) fn stored(day: Day, bytes: Option<&[u8]>) -> Result<Self, StoreError> {
+        bytes.map_or_else(|| Ok(Self::default()), |bytes| Self::decode(day, bytes))
+    }
+
     /// How many segments begin before an instant.
     pub(crate) fn begun_before(&self, at: UnixMs) -> usize {
         self.starts.partition_point(|start| *start < at)

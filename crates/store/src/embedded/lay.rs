@@ -24,10 +24,12 @@ pub(crate) struct Laid {
 
 /// A few rows that stay hot beside those that are: most commits, and nothing is unpacked. `None` where there is more to do.
 pub(crate) fn grow(hot: &[u8], write: &LedgerWrite, hot_day: Option<Day>) -> Result<Option<Laid>, StoreError> {
-    let stay = write.rows.last().is_some_and(|last| Some(last.key.at.day()) == hot_day);
+    if write.rows.last().is_none_or(|last| Some(last.key.at.day()) != hot_day) {
+        return Ok(None);
+    }
     let mut grown = Vec::with_capacity(hot.len() + 8 * write.rows.len());
     grown.extend_from_slice(hot);
-    let grew = stay && segment::extend(&mut grown, &write.rows, HOT_ROWS - 1)?;
+    let grew = segment::extend(&mut grown, &write.rows, HOT_ROWS - 1)?;
     Ok(grew.then(|| Laid { hot: grown, ..Laid::default() }))
 }
 

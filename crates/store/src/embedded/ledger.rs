@@ -71,7 +71,7 @@ impl<'a> FjallLedger<'a> {
             return Ok(Rc::clone(entry));
         }
         let bytes = self.snapshot.get(&self.tables.days, StoreKey::Day(self.dpu, Reverse(day)).encode()).map_err(store_error)?;
-        let entry = Rc::new(bytes.map_or_else(|| Ok(DayEntry::default()), |bytes| DayEntry::decode(day, &bytes))?);
+        let entry = Rc::new(DayEntry::stored(day, bytes.as_deref())?);
         self.latest.replace(Some((day, Rc::clone(&entry))));
         Ok(entry)
     }

@@ -86,7 +86,7 @@ impl Inner {
         for day in days {
             let key = StoreKey::Day(dpu, Reverse(day));
             let stored = self.tables.days.get(key.encode()).map_err(store_error)?;
-            let mut entry = stored.map_or_else(|| Ok(DayEntry::default()), |bytes| DayEntry::decode(day, &bytes))?;
+            let mut entry = DayEntry::stored(day, stored.as_deref())?;
             if let Some((_, opening)) = openings.iter().find(|(one, _)| *one == day) {
                 entry.opening = Some(*opening);
             }
