@@ -106,7 +106,7 @@ impl Engines<'_> {
     fn producer(&self) -> Result<BaseProducer> {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", &self.brokers).set("partitioner", "murmur2_random").set("acks", "all");
-        Ok(config.set("enable.idempotence", "true").set("linger.ms", "2").create()?)
+        Ok(config.set("enable.idempotence", "true").set("linger.ms", "5").create()?)
     }
 }
 

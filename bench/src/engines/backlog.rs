@@ -10,7 +10,7 @@ use crate::figure::{Aim, Figure};
 use crate::fleet::{Fleet, seen};
 
 /// So many slots that hardly two DPUs share one.
-const SLOT_FOR_EACH_DPU: u32 = 1_000_000;
+pub(super) const SLOT_FOR_EACH_DPU: u32 = 1_000_000;
 /// Crossings of each DPU that warm the cluster up.
 const WARM_PER_DPU: usize = 3;
 /// One in so many crossings goes into a keyspace without slots: it is slow.
@@ -19,7 +19,8 @@ const ALONE_SHARE: usize = 5;
 const PATIENCE: Duration = Duration::from_secs(600);
 
 /// What a consumer process did with a backlog.
-struct Drained {
+#[derive(Clone, Copy)]
+pub(super) struct Drained {
     crossings_per_s: f64,
     busy_s: f64,
     resident_mb: f64,
@@ -32,10 +33,15 @@ pub(super) async fn drained(engines: &Engines<'_>, plan: &Plan) -> Result<Vec<Fi
     // Neither is to be the first: a cluster that has just started is slow until its code is compiled.
     let warm = engines.path("warm", SLOTS).await?;
     bare::write(&engines.session, &warm.keyspace, SLOTS, &Fleet::new(dpus, WARM_PER_DPU)).await?;
-    let slots = engines.path("slots", SLOTS).await?;
-    let measured = drain(&slots, &fleet).await?;
-    let bare_path = engines.path("bare", SLOTS).await?;
-    let bare = bare::write(&engines.session, &bare_path.keyspace, SLOTS, &fleet).await?;
+    // Each is once before the other and once after it, as the cluster goes on warming up, and filling.
+    let first = drain(&engines.path("slots", SLOTS).await?, &fleet).await?;
+    let mut bare = Vec::new();
+    for name in ["bare", "bare_again"] {
+        let path = engines.path(name, SLOTS).await?;
+        bare.push(bare::write(&engines.session, &path.keyspace, SLOTS, &fleet).await?);
+    }
+    let measured = drain(&engines.path("slots_again", SLOTS).await?, &fleet).await?.between(first);
+    let bare = bare.iter().sum::<f64>() / bare.len() as f64;
     let alone_path = engines.path("alone", SLOT_FOR_EACH_DPU).await?;
     let alone = drain(&alone_path, &Fleet::new(dpus, fleet.per_dpu.div_ceil(ALONE_SHARE))).await?;
     let share = measured.crossings_per_s / bare;
@@ -51,8 +57,19 @@ pub(super) async fn drained(engines: &Engines<'_>, plan: &Plan) -> Result<Vec<Fi
     ])
 }
 
+impl Drained {
+    /// Halfway between two.
+    fn between(self, other: Self) -> Self {
+        Self {
+            crossings_per_s: f64::midpoint(self.crossings_per_s, other.crossings_per_s),
+            busy_s: f64::midpoint(self.busy_s, other.busy_s),
+            resident_mb: f64::midpoint(self.resident_mb, other.resident_mb),
+        }
+    }
+}
+
 /// Produces the backlog, then has one consumer process take it in.
-async fn drain(path: &Path<'_>, fleet: &Fleet) -> Result<Drained> {
+pub(super) async fn drain(path: &Path<'_>, fleet: &Fleet) -> Result<Drained> {
     send_all(path, fleet)?;
     let consumer = path.ingest()?;
     let (mut first, begun) = (None, Instant::now());
