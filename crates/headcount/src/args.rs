@@ -147,8 +147,8 @@ pub(crate) struct Serve {
     pub keep: Keep,
     #[command(flatten)]
     pub times: Times,
-    /// How many lanes commit side by side, without Kafka
-    #[arg(long, env = "HEADCOUNT_LANES", value_name = "NUMBER", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=256))]
+    /// How many lanes commit side by side, without Kafka: one gathers most in each sync, more use more cores
+    #[arg(long, env = "HEADCOUNT_LANES", value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub lanes: u16,
     /// Take crossings from this Kafka cluster, and hand those that come over HTTP to it
     #[arg(long, env = "HEADCOUNT_KAFKA", value_name = "HOST:PORT,...")]

@@ -43,7 +43,7 @@ pub struct EmbeddedConfig {
 
 impl Default for EmbeddedConfig {
     fn default() -> Self {
-        Self { lanes: 2, lane: LaneConfig::default(), policy: Policy::default(), queue_timeout_ms: 500, timeout_ms: 5_000 }
+        Self { lanes: 1, lane: LaneConfig::default(), policy: Policy::default(), queue_timeout_ms: 500, timeout_ms: 5_000 }
     }
 }
 
