@@ -8,6 +8,7 @@ mod clock;
 mod config;
 mod consume;
 mod copy;
+mod correct;
 mod count;
 mod demo;
 mod feeding;

@@ -130,7 +130,7 @@ impl Plan {
 
     /// The count, given what the store holds for each term.
     #[must_use]
-    pub fn answer(self, found: impl Fn(&Term) -> Found, silent_after_ms: i64) -> Count {
+    pub fn answer(&self, found: impl Fn(&Term) -> Found, silent_after_ms: i64) -> Count {
         let (mut entered, mut exited) = (0, 0);
         let mut heard_to = (!self.terms.is_empty()).then_some(UnixMs::MAX);
         let mut silent = Vec::new();
@@ -154,7 +154,17 @@ impl Plan {
         silent.dedup();
         let heard_to = heard_to.map(|heard| if heard == UnixMs::MAX { self.at } else { heard });
         let raw = self.baseline.count + entered - exited;
-        Count { space: self.space, at: self.at, raw, baseline: self.baseline, entered, exited, heard_to, silent, uncovered: self.uncovered }
+        Count {
+            space: self.space.clone(),
+            at: self.at,
+            raw,
+            baseline: self.baseline,
+            entered,
+            exited,
+            heard_to,
+            silent,
+            uncovered: self.uncovered.clone(),
+        }
     }
 }
 

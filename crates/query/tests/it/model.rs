@@ -8,7 +8,7 @@ use chrono::{DateTime, NaiveDateTime, NaiveTime, TimeDelta};
 use chrono_tz::Tz;
 use engines::Cassandra;
 use occupancy::crossing::{Direction, Key};
-use occupancy::edit::{Change, Correction};
+use occupancy::edit::{Change, Correction, Note};
 use occupancy::id::{CorrectionId, SpaceId};
 use occupancy::installation::Installation;
 use occupancy::time::UnixMs;
@@ -224,9 +224,9 @@ async fn fill<S: Store + 'static>(case: &Case, store: Arc<S>) -> query::Query {
     for (i, (place, ms, count, retracted)) in case.corrections.iter().enumerate() {
         let one: CorrectionId = id(&format!("c{i}"));
         let correction = Correction { id: one.clone(), space: id(SPACES[*place].0), at: case.at(*ms), count: *count };
-        edit(&query, Change::Corrections { corrections: vec![correction], reason: String::new() }).await;
+        edit(&query, Change::Corrections { corrections: vec![correction], note: Note::default() }).await;
         if *retracted {
-            edit(&query, Change::Retraction { id: one, reason: String::new() }).await;
+            edit(&query, Change::Retraction { id: one, note: Note::default() }).await;
         }
     }
     for (i, few) in case.crossings.chunks(7).enumerate() {
