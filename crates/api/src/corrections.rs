@@ -109,7 +109,7 @@ struct NewCorrection {
 
 /// A correction.
 #[derive(Serialize, ToSchema)]
-struct CorrectionAnswer {
+pub(crate) struct CorrectionAnswer {
     /// What to retract it by.
     #[schema(example = "c17-1")]
     id: String,
@@ -143,7 +143,7 @@ struct RetractedAnswer {
 }
 
 impl CorrectionAnswer {
-    fn of(made: Made) -> Self {
+    pub(crate) fn of(made: Made) -> Self {
         let Made { correction, made_at, note, retracted, .. } = made;
         Self {
             id: correction.id.to_string(),

@@ -18,6 +18,7 @@ mod cursor;
 mod dpus;
 mod edit;
 mod events;
+mod explain;
 mod extract;
 mod health;
 mod installations;

@@ -11,6 +11,7 @@ mod copy;
 mod correct;
 mod count;
 mod demo;
+mod explain;
 mod feeding;
 mod live;
 mod log;

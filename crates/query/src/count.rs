@@ -1,6 +1,7 @@
 //! How many people are in a space at an instant: a few lookups, the same for yesterday and for ten years ago.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use occupancy::count::{Count, Found, Plan, Term};
 use occupancy::id::{DpuId, SpaceId};
@@ -36,6 +37,12 @@ impl Query {
         if spaces.is_empty() || spaces.len() > SPACES_MOST {
             return Err(QueryError::Spaces { asked: spaces.len(), most: SPACES_MOST });
         }
+        let world = self.world_of(spaces, at).await?;
+        Ok(self.read(&world, spaces, at).await?.counts(self.settings.silent_after_ms))
+    }
+
+    /// The world, in which all these spaces are; the instant is not too far ahead.
+    pub(crate) async fn world_of(&self, spaces: &[SpaceId], at: Option<UnixMs>) -> Result<Arc<World>, QueryError> {
         let latest = (self.clock)().plus_ms(self.settings.max_clock_ahead_ms);
         if let Some(at) = at.filter(|at| *at > latest) {
             return Err(QueryError::Ahead { at, latest });
@@ -44,7 +51,7 @@ impl Query {
         if let Some(unknown) = spaces.iter().find(|space| world.space(space.as_str()).is_none()) {
             return Err(QueryError::UnknownSpace(unknown.to_string()));
         }
-        Ok(self.read(&world, spaces, at).await?.counts(self.settings.silent_after_ms))
+        Ok(world)
     }
 
     /// What the counts of spaces need; of one that is not there, nothing.

@@ -17,6 +17,12 @@ fn a_correction_is_made_by_command_and_taken_back_over_http() {
     assert!(out.starts_with("corrected: 12 in hall at ") && out.ends_with(", as correction c1-1\n"), "{out}");
     let (_, out, _) = run(&[&["count", "hall"], &server[..]].concat());
     assert!(out.starts_with("12 in hall at ") && out.contains("12 from the correction at"), "{out}");
+    let (status, out, err) = run(&[&["explain", "hall"], &server[..]].concat());
+    assert_eq!(status, Some(0), "{err}");
+    assert!(out.contains("12 from the correction at ") && out.contains("(c1-1 by ann: closing round)"), "{out}");
+    assert!(out.lines().any(|line| line.starts_with("front ")) && out.ends_with("12 + 0 entered - 0 exited = 12\n"), "{out}");
+    let (_, out, _) = run(&[&["explain", "hall", "--json"], &server[..]].concat());
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&out).unwrap()["count"]["raw"], 12);
     let listed = served.get("/v1/corrections?space=hall");
     assert_eq!((&listed["corrections"][0]["by"], &listed["corrections"][0]["reason"]), (&"ann".into(), &"closing round".into()));
 
