@@ -1,4 +1,4 @@
-//! Counts against a naive model: all crossings and baselines sorted by time, added up one by one.
+//! Counts and what explains them against a naive model: all crossings and baselines sorted by time, added up one by one.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,6 +20,9 @@ use store::{FjallStore, Ledgers, MemoryStore, Store};
 use store_cql::{CqlOptions, CqlStore, Plan, Replication, migrate};
 
 use crate::support::{doorway, edit, id, query, space, take};
+
+#[cfg(test)]
+mod explained;
 
 const QUARTER_MS: i64 = 900_000;
 /// Five days, in quarters of an hour.
@@ -270,6 +273,7 @@ async fn check<S: Store + 'static>(case: &Case, store: Arc<S>) {
             }
             let count = query.count(&space, Some(at)).await.unwrap();
             assert_eq!((count.raw, count.entered, count.exited), (raw, entered, exited), "{name} at {at}: {:?}", count.baseline);
+            explained::check(case, &query, &space, &count, &story).await;
         }
         let (from, to) = (case.at(case.asked[0]), case.at(case.asked[1]));
         if from < to {
