@@ -184,7 +184,7 @@ struct CorrectionDryRun {
 /// The answer to a retraction: the correction as it stands now, or in a dry run what would change.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
-#[expect(dead_code, clippy::large_enum_variant, reason = "it describes answers that are made one by one")]
+#[expect(dead_code, reason = "it describes answers that are made one by one")]
 enum CorrectionRetracted {
     Made(CorrectionAnswer),
     DryRun(CorrectionDryRun),
