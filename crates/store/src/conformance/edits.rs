@@ -6,7 +6,7 @@ use super::{Subject, at};
 use crate::{AppendError, Edits, Settings, Store};
 
 pub(super) fn edit(writer: usize, n: usize) -> Edit {
-    let note = Note { reason: "miscounted".to_owned(), by: (n % 2 == 0).then(|| "ann".to_owned()) };
+    let note = Note { reason: "miscounted".to_owned(), by: n.is_multiple_of(2).then(|| "ann".to_owned()) };
     let change = Change::Retraction { id: format!("c{writer}-{n}").parse().unwrap(), note };
     Edit { made_at: at(9, 1), change }
 }

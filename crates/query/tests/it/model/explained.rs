@@ -66,9 +66,9 @@ fn sums(case: &Case, space: &SpaceId, count: &Count, story: &[(UnixMs, Happens)]
         let one = installations.iter().find(hung).unwrap();
         let sum = sums.entry((one.doorway.to_string(), dpu.clone(), one.from.max(since))).or_default();
         if *enters {
-            sum.0 += 1
+            sum.0 += 1;
         } else {
-            sum.1 += 1
+            sum.1 += 1;
         }
         sum.2.extend(Some(*seq).filter(|seq| *seq > 0));
     }
