@@ -24,11 +24,11 @@ pub(crate) fn router() -> OpenApiRouter<App> {
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-struct At {
+pub(crate) struct At {
     /// The instant, crossings stamped with it included; up to the clock tolerance (5 minutes) ahead. Absent: now, or the
     /// newest crossing of the space's DPUs where that is later.
     #[param(value_type = Option<String>, format = DateTime, example = "2005-08-01T19:00:00Z")]
-    at: Option<Instant>,
+    pub(crate) at: Option<Instant>,
 }
 
 /// The spaces and the instant asked for.
@@ -46,7 +46,7 @@ struct Several {
 
 /// How many people are in a space, and how that comes about: baseline.count + entered - exited = raw.
 #[derive(Serialize, ToSchema)]
-struct CountAnswer {
+pub(crate) struct CountAnswer {
     /// The space.
     #[schema(example = "hall")]
     space: String,
@@ -91,7 +91,7 @@ struct BaselineAnswer {
 }
 
 impl CountAnswer {
-    fn of(count: &Count) -> Self {
+    pub(crate) fn of(count: &Count) -> Self {
         let kind = match count.baseline.kind {
             BaselineKind::Beginning => "beginning",
             BaselineKind::Reset => "reset",

@@ -1,15 +1,16 @@
-//! What edits of topology and installations have in common: dry runs, versions, and what they say would change.
+//! What edits have in common: dry runs, versions, and what they say would change.
 
 use axum::Json;
 use axum::http::StatusCode;
 use axum::http::header::ETAG;
 use axum::response::{IntoResponse, Response};
-use query::{Delta, Effect};
+use query::{Delta, Edited, Query, Shift};
 use serde::Serialize;
 use utoipa::ToSchema;
 use wire::document::{InstallationEntry, TopologyDocument};
 
 use crate::conditional::etag;
+use crate::instant::Instant;
 use crate::problem::{Kind, Problem};
 
 /// What an edit would change.
@@ -26,6 +27,41 @@ pub(crate) struct DryRun {
     /// Spaces whose counts before now may come out otherwise.
     #[schema(example = json!(["hall"]))]
     past_changes: Vec<String>,
+    /// The same spaces, with what would become of their counts.
+    counts: Vec<ShiftAnswer>,
+}
+
+/// What would become of a space's counts.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ShiftAnswer {
+    /// The space.
+    #[schema(example = "hall")]
+    space: String,
+    /// From when on they may come out otherwise.
+    from: Instant,
+    /// The count now; null beyond the first 1,000 spaces.
+    before: Option<NowAnswer>,
+    /// What it would be.
+    after: Option<NowAnswer>,
+}
+
+/// The count of now.
+#[derive(Serialize, ToSchema)]
+struct NowAnswer {
+    /// How many people: raw, but never below 0.
+    #[schema(example = 12)]
+    count: i64,
+    /// As it adds up.
+    #[schema(example = 12)]
+    raw: i64,
+}
+
+impl ShiftAnswer {
+    pub(crate) fn of(shift: &Shift) -> Self {
+        let now = |raw: i64| NowAnswer { count: raw.max(0), raw };
+        let [before, after] = shift.now.map_or([None, None], |both| both.map(Some));
+        Self { space: shift.space.to_string(), from: Instant(shift.from), before: before.map(now), after: after.map(now) }
+    }
 }
 
 /// What comes, changes, goes.
@@ -47,14 +83,16 @@ impl<T> DeltaAnswer<T> {
 }
 
 impl DryRun {
-    pub(crate) fn of(effect: &Effect) -> Self {
-        Self {
+    pub(crate) async fn of(query: &Query, edited: &Edited) -> Result<Self, Problem> {
+        let effect = &edited.effect;
+        Ok(Self {
             spaces: DeltaAnswer::of(&effect.spaces, |space| space.id.to_string()),
             resets: DeltaAnswer::of(&effect.resets, |reset| format!("{} {}", reset.space, reset.from)),
             doorways: DeltaAnswer::of(&effect.doorways, |doorway| doorway.id.to_string()),
             installations: DeltaAnswer::of(&effect.installations, InstallationEntry::of),
-            past_changes: effect.past.iter().map(ToString::to_string).collect(),
-        }
+            past_changes: effect.past.keys().map(ToString::to_string).collect(),
+            counts: query.shifts(edited).await?.iter().map(ShiftAnswer::of).collect(),
+        })
     }
 }
 

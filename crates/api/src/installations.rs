@@ -117,7 +117,7 @@ async fn write(
         other => other.into(),
     })?;
     if how.dry_run {
-        return Ok(Json(DryRun::of(&edited.effect)).into_response());
+        return Ok(Json(DryRun::of(&app.query, &edited).await?).into_response());
     }
     made(StatusCode::OK, &Installations::of(edited.after.world.installations(dpu.as_str())))
 }

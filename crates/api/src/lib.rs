@@ -5,17 +5,20 @@
 //! - Every error is an RFC 9457 problem with a stable `type`, also where no route, no handler or no answer was found.
 //! - A topology or a list of installations is only replaced by one who has read what stands there: `If-Match` is
 //!   checked against the very revision the edit is appended to.
+//! - Corrections with an `Idempotency-Key` are made once, however often the request comes.
 //! - A 2xx to reported crossings means durable; any other status means: send them again unchanged.
 
 #![allow(unused_qualifications, reason = "in what utoipa's macros make of routes")]
 
 mod conditional;
+mod corrections;
 mod count;
 mod crossings;
 mod cursor;
 mod dpus;
 mod edit;
 mod events;
+mod explain;
 mod extract;
 mod health;
 mod installations;

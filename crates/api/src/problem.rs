@@ -6,7 +6,7 @@ use ingest::IntakeError;
 use occupancy::edit::EditError;
 use occupancy::installation::InstallationError;
 use occupancy::topology::TopologyError;
-use query::{EditFailed, QueryError, StoreError};
+use query::{CorrectionFailed, EditFailed, QueryError, StoreError};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -30,6 +30,9 @@ pub(crate) enum Kind {
     UnknownSpace,
     UnknownDpu,
     FutureInstant,
+    InvalidCorrection,
+    KeyReused,
+    BadHeader,
     InvalidTopology,
     Conflict,
     PreconditionRequired,
@@ -59,6 +62,9 @@ impl Kind {
             Self::UnknownSpace => (StatusCode::NOT_FOUND, "unknown-space", "There is no such space"),
             Self::UnknownDpu => (StatusCode::NOT_FOUND, "unknown-dpu", "There is no such DPU"),
             Self::FutureInstant => (StatusCode::UNPROCESSABLE_ENTITY, "future-instant", "The instant is in the future"),
+            Self::InvalidCorrection => (StatusCode::UNPROCESSABLE_ENTITY, "invalid-correction", "This correction cannot be made"),
+            Self::KeyReused => (StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused", "The Idempotency-Key names another request"),
+            Self::BadHeader => (StatusCode::BAD_REQUEST, "bad-header", "A header cannot be read"),
             Self::InvalidTopology => (StatusCode::UNPROCESSABLE_ENTITY, "invalid-topology", "The topology would not stand"),
             Self::Conflict => (StatusCode::CONFLICT, "conflict", "This conflicts with what there is"),
             Self::PreconditionRequired => (StatusCode::PRECONDITION_REQUIRED, "precondition-required", "Say which version you change"),
@@ -161,6 +167,19 @@ impl From<EditFailed> for Problem {
             EditFailed::Refused(error) => return error.into(),
             EditFailed::Contended { .. } => Kind::Busy,
             EditFailed::Store(error) => return error.into(),
+        };
+        Self::new(kind, error.to_string())
+    }
+}
+
+impl From<CorrectionFailed> for Problem {
+    fn from(error: CorrectionFailed) -> Self {
+        let kind = match error {
+            CorrectionFailed::Number { .. } | CorrectionFailed::TooLong { .. } | CorrectionFailed::Twice { .. } => Kind::InvalidCorrection,
+            CorrectionFailed::Ahead { .. } => Kind::FutureInstant,
+            CorrectionFailed::OtherRequest => Kind::KeyReused,
+            CorrectionFailed::Edit(error) => return error.into(),
+            CorrectionFailed::Query(error) => return error.into(),
         };
         Self::new(kind, error.to_string())
     }

@@ -116,7 +116,7 @@ async fn write(
         other => other.into(),
     })?;
     if how.dry_run {
-        return Ok(Json(DryRun::of(&edited.effect)).into_response());
+        return Ok(Json(DryRun::of(&app.query, &edited).await?).into_response());
     }
     let Some(document) = document(&edited.after.world, &root) else { return Ok(StatusCode::NO_CONTENT.into_response()) };
     let new_root = edited.effect.spaces.added.iter().any(|space| space.id == root);

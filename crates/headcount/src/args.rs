@@ -9,6 +9,8 @@ use occupancy::id::SpaceId;
 use occupancy::time::UnixMs;
 
 use crate::copy::Copy;
+use crate::correct::Correct;
+use crate::explain::Explain;
 use crate::log::Log;
 use crate::status::Status;
 use crate::store_url::{Login, StoreUrl};
@@ -49,6 +51,10 @@ pub(crate) enum Task {
     Topology(Topology),
     /// Say how many people are in a space
     Count(Count),
+    /// Say how a count comes about: its baseline, and what was seen at each doorway since
+    Explain(Explain),
+    /// Say how many people there were in a space: its count starts anew from there
+    Correct(Correct),
     /// Recompute every ledger from its crossings and compare; exit status 1 if anything differs
     Verify(Verify),
     /// Copy a store into an empty one of another kind, and compare the two

@@ -4,7 +4,7 @@ use chrono_tz::Tz;
 
 use crate::time::{UnixMs, add_days, local_date, local_instant};
 use crate::topology::Reset;
-use crate::world::World;
+use crate::world::{Made, World};
 
 /// What kind of start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -45,10 +45,23 @@ impl World {
     pub fn baseline(&self, space: &str, at: UnixMs) -> Baseline {
         let reset = latest_reset(self.resets(space), self.zone(space), at);
         let reset = reset.map(|at| Baseline { kind: Kind::Reset, at: Some(at), count: 0 });
-        let correction = self.corrections_of(space).and_then(|made| made.range(..=(at, u64::MAX)).next_back());
-        let correction = correction.map(|((at, _), count)| Baseline { kind: Kind::Correction, at: Some(*at), count: i64::from(*count) });
+        let correction = self.latest_correction(space, at);
+        let correction = correction.map(|(at, _, count)| Baseline { kind: Kind::Correction, at: Some(at), count: i64::from(count) });
         // At the same instant a correction beats a reset: it comes later in this order.
         reset.into_iter().chain(correction).max_by_key(|one| (one.at, one.kind)).unwrap_or(Baseline::BEGINNING)
+    }
+
+    /// The correction a space's count starts from at `at`, if it starts from one.
+    #[must_use]
+    pub fn baseline_correction(&self, space: &str, at: UnixMs) -> Option<&Made> {
+        let (_, order, _) = self.latest_correction(space, at).filter(|_| self.baseline(space, at).kind == Kind::Correction)?;
+        self.corrections().get(usize::try_from(order).ok()?)
+    }
+
+    /// The latest correction in force, of two at the same instant the later-made: when, order made, count.
+    fn latest_correction(&self, space: &str, at: UnixMs) -> Option<(UnixMs, u64, u32)> {
+        let latest = self.corrections_of(space)?.range(..=(at, u64::MAX)).next_back();
+        latest.map(|((at, order), count)| (*at, *order, *count))
     }
 
     /// Every baseline of a space in `[from, to)`, in order of time, at most one an instant.

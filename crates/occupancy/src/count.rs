@@ -48,8 +48,8 @@ pub struct Plan {
     pub baseline: Baseline,
     /// What adds up.
     pub terms: Vec<Term>,
-    /// Doorways with no DPU during part of the time since the baseline.
-    pub uncovered: Vec<DoorwayId>,
+    /// Doorways with no DPU during part of the time since the baseline, and during which: `[from, to)` in order of time.
+    pub uncovered: BTreeMap<DoorwayId, Vec<(UnixMs, UnixMs)>>,
 }
 
 /// A space's count at an instant. `baseline.count + entered - exited = raw`.
@@ -114,17 +114,23 @@ impl World {
         for term in &terms {
             spans.entry(&term.doorway).or_default().push((term.lo, term.hi));
         }
-        let uncovered = spans.into_iter().filter(|(_, spans)| !cover(spans, since, end)).map(|(doorway, _)| doorway.clone()).collect();
+        let uncovered = spans.into_iter().map(|(doorway, spans)| (doorway.clone(), gaps(spans, since, end)));
+        let uncovered = uncovered.filter(|(_, gaps)| !gaps.is_empty()).collect();
         Some(Plan { space: id.clone(), at, capacity: *capacity, baseline, terms, uncovered })
     }
 }
 
-/// Whether spans together hold `[from, to)`.
-fn cover(spans: &[(UnixMs, UnixMs)], from: UnixMs, to: UnixMs) -> bool {
-    let mut spans = spans.to_vec();
+/// What spans within `[from, to)` leave out of it.
+fn gaps(mut spans: Vec<(UnixMs, UnixMs)>, from: UnixMs, to: UnixMs) -> Vec<(UnixMs, UnixMs)> {
     spans.sort_unstable();
-    let reached = spans.into_iter().fold(from, |reached, (lo, hi)| if lo <= reached { reached.max(hi) } else { reached });
-    reached >= to
+    let (mut reached, mut gaps) = (from, Vec::new());
+    for (lo, hi) in spans.into_iter().chain([(to, to)]) {
+        if lo > reached {
+            gaps.push((reached, lo));
+        }
+        reached = reached.max(hi);
+    }
+    gaps
 }
 
 impl Plan {
@@ -133,35 +139,65 @@ impl Plan {
         self.terms.iter().flat_map(|term| [(&term.dpu, term.lo), (&term.dpu, term.hi)])
     }
 
+    /// One term's part in the count, given what the store holds for it.
+    #[must_use]
+    pub fn part(&self, term: &Term, found: &Found, silent_after_ms: i64) -> Part {
+        let plus = found.hi.entered.cast_signed() - found.lo.entered.cast_signed();
+        let minus = found.hi.exited.cast_signed() - found.lo.exited.cast_signed();
+        let (entered, exited) = if term.plus_enters { (plus, minus) } else { (minus, plus) };
+        let silent = term.current && found.heard.is_none_or(|heard| self.at.since(heard) > silent_after_ms);
+        Part { entered, exited, heard: found.heard, silent }
+    }
+
     /// The count, given what the store holds for each term.
     #[must_use]
-    pub fn answer(self, found: impl Fn(&Term) -> Found, silent_after_ms: i64) -> Count {
+    pub fn answer(&self, found: impl Fn(&Term) -> Found, silent_after_ms: i64) -> Count {
         let (mut entered, mut exited) = (0, 0);
         let mut heard_to = (!self.terms.is_empty()).then_some(UnixMs::MAX);
         let mut silent = Vec::new();
         for term in &self.terms {
-            let found = found(term);
-            let plus = found.hi.entered.cast_signed() - found.lo.entered.cast_signed();
-            let minus = found.hi.exited.cast_signed() - found.lo.exited.cast_signed();
-            let (inward, outward) = if term.plus_enters { (plus, minus) } else { (minus, plus) };
-            entered += inward;
-            exited += outward;
+            let part = self.part(term, &found(term), silent_after_ms);
+            entered += part.entered;
+            exited += part.exited;
             // A DPU taken down counts as heard to the end of its part once it was heard that far.
-            let complete = !term.current && found.heard.is_some_and(|heard| heard >= term.hi);
+            let complete = !term.current && part.heard.is_some_and(|heard| heard >= term.hi);
             if !complete {
-                heard_to = heard_to.zip(found.heard).map(|(a, b)| a.min(b));
+                heard_to = heard_to.zip(part.heard).map(|(a, b)| a.min(b));
             }
-            if term.current && found.heard.is_none_or(|heard| self.at.since(heard) > silent_after_ms) {
+            if part.silent {
                 silent.push(term.dpu.clone());
             }
         }
         silent.sort();
         silent.dedup();
         let heard_to = heard_to.map(|heard| if heard == UnixMs::MAX { self.at } else { heard });
-        let Self { space, at, capacity, baseline, uncovered, .. } = self;
-        let raw = baseline.count + entered - exited;
-        Count { space, at, raw, baseline, entered, exited, heard_to, silent, uncovered, capacity }
+        let raw = self.baseline.count + entered - exited;
+        Count {
+            space: self.space.clone(),
+            at: self.at,
+            raw,
+            baseline: self.baseline,
+            entered,
+            exited,
+            heard_to,
+            silent,
+            capacity: self.capacity,
+            uncovered: self.uncovered.keys().cloned().collect(),
+        }
     }
+}
+
+/// What one term adds to a count, seen from the space.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Part {
+    /// Entered the space.
+    pub entered: i64,
+    /// Exited the space.
+    pub exited: i64,
+    /// When the DPU was last heard.
+    pub heard: Option<UnixMs>,
+    /// Whether it hung there at the instant asked for and was last heard more than the silence limit before it.
+    pub silent: bool,
 }
 
 /// What the store holds for one term.

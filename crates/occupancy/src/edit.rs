@@ -37,16 +37,25 @@ pub enum Change {
     Corrections {
         /// One per space.
         corrections: Vec<Correction>,
-        /// Why, in people's words.
-        reason: String,
+        /// Why, and who says so.
+        note: Note,
     },
     /// A correction no longer holds; it is kept, marked.
     Retraction {
         /// Which.
         id: CorrectionId,
-        /// Why, in people's words.
-        reason: String,
+        /// Why, and who says so.
+        note: Note,
     },
+}
+
+/// Why an edit was made, and who says so.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Note {
+    /// In people's words; may be empty.
+    pub reason: String,
+    /// Whoever made it, in whatever form people are named there.
+    pub by: Option<String>,
 }
 
 /// There were `count` people in `space` at `at`.

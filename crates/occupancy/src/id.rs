@@ -115,6 +115,20 @@ id!(
     CorrectionId
 );
 
+impl CorrectionId {
+    /// The `place`-th correction of a request made when there were `revision` edits.
+    #[must_use]
+    pub fn numbered(revision: u64, place: usize) -> Self {
+        Self(format!("c{revision}-{place}").into())
+    }
+
+    /// The `place`-th correction of the request its sender gave a key, of which `hash` is the hash.
+    #[must_use]
+    pub fn keyed(hash: u128, place: usize) -> Self {
+        Self(format!("k{hash:032x}-{place}").into())
+    }
+}
+
 impl DpuId {
     /// The hash of Kafka's default partitioner (murmur2, sign bit cleared): it picks a DPU's home partition and slot.
     #[must_use]
@@ -161,6 +175,13 @@ mod tests {
             (&"x".repeat(65), IdError::TooLong(65)),
         ] {
             assert_eq!(bad.parse::<SpaceId>().unwrap_err(), why);
+        }
+    }
+
+    #[test]
+    fn ids_made_here_follow_the_grammar() {
+        for made in [CorrectionId::numbered(u64::MAX, usize::MAX), CorrectionId::keyed(u128::MAX, usize::MAX), CorrectionId::keyed(1, 1)] {
+            assert_eq!(made.as_str().parse(), Ok(made.clone()));
         }
     }
 

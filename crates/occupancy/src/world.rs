@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono_tz::Tz;
 
-use crate::edit::{Change, Correction, Edit, EditError};
+use crate::edit::{Change, Correction, Edit, EditError, Note};
 use crate::id::{CorrectionId, DoorwayId, DpuId, SpaceId};
 use crate::installation::{Installation, in_order};
 use crate::time::UnixMs;
@@ -19,10 +19,10 @@ pub struct Made {
     pub order: u64,
     /// When it was made.
     pub made_at: UnixMs,
-    /// Why.
-    pub reason: String,
-    /// When and why it was retracted.
-    pub retracted: Option<(UnixMs, String)>,
+    /// Why, and who says so.
+    pub note: Note,
+    /// When it was retracted, why, and who says so.
+    pub retracted: Option<(UnixMs, Note)>,
 }
 
 /// All spaces, doorways, installations and corrections.
@@ -39,7 +39,10 @@ pub struct World {
     sides_ever: BTreeMap<DoorwayId, [Side; 2]>,
     installations: BTreeMap<DpuId, Vec<Installation>>,
     over: BTreeMap<DoorwayId, BTreeSet<Installation>>,
-    corrections: BTreeMap<CorrectionId, Made>,
+    /// In the order they were made.
+    corrections: Vec<Made>,
+    /// The place of each among them.
+    correction_places: BTreeMap<CorrectionId, usize>,
     in_force: BTreeMap<SpaceId, BTreeMap<(UnixMs, u64), u32>>,
 }
 
@@ -52,8 +55,8 @@ impl World {
         match &edit.change {
             Change::Topology { root, document, allow_removal } => self.put_topology(root, document, *allow_removal),
             Change::Installations { dpu, list } => self.put_installations(dpu, list),
-            Change::Corrections { corrections, reason } => self.correct(edit.made_at, corrections, reason),
-            Change::Retraction { id, reason } => self.retract(edit.made_at, id, reason),
+            Change::Corrections { corrections, note } => self.correct(edit.made_at, corrections, note),
+            Change::Retraction { id, note } => self.retract(edit.made_at, id, note),
         }
     }
 
@@ -95,9 +98,16 @@ impl World {
         self.over.get(doorway).into_iter().flatten()
     }
 
-    /// Every correction ever made, retracted ones included.
-    pub fn corrections(&self) -> impl Iterator<Item = &Made> {
-        self.corrections.values()
+    /// Every correction ever made, retracted ones included, in the order they were made.
+    #[must_use]
+    pub fn corrections(&self) -> &[Made] {
+        &self.corrections
+    }
+
+    /// A correction, in force or retracted.
+    #[must_use]
+    pub fn correction(&self, id: &str) -> Option<&Made> {
+        self.corrections.get(*self.correction_places.get(id)?)
     }
 
     /// The corrections in force of a space: instant and order made, and the count.
@@ -291,33 +301,32 @@ impl World {
         }
     }
 
-    fn correct(&mut self, made_at: UnixMs, corrections: &[Correction], reason: &str) -> Result<(), EditError> {
+    fn correct(&mut self, made_at: UnixMs, corrections: &[Correction], note: &Note) -> Result<(), EditError> {
         let mut ids = BTreeSet::new();
         for one in corrections {
             if !self.spaces.contains_key(&one.space) {
                 return Err(EditError::UnknownSpace(one.space.clone()));
             }
-            if self.corrections.contains_key(&one.id) || !ids.insert(&one.id) {
+            if self.correction_places.contains_key(&one.id) || !ids.insert(&one.id) {
                 return Err(EditError::CorrectionExists(one.id.clone()));
             }
         }
         for one in corrections {
             let order = self.corrections.len() as u64;
             self.in_force.entry(one.space.clone()).or_default().insert((one.at, order), one.count);
-            let made = Made { correction: one.clone(), order, made_at, reason: reason.to_owned(), retracted: None };
-            self.corrections.insert(one.id.clone(), made);
+            self.correction_places.insert(one.id.clone(), self.corrections.len());
+            self.corrections.push(Made { correction: one.clone(), order, made_at, note: note.clone(), retracted: None });
         }
         Ok(())
     }
 
-    fn retract(&mut self, at: UnixMs, id: &CorrectionId, reason: &str) -> Result<(), EditError> {
-        let Some(made) = self.corrections.get_mut(id) else {
-            return Err(EditError::UnknownCorrection(id.clone()));
-        };
+    fn retract(&mut self, at: UnixMs, id: &CorrectionId, note: &Note) -> Result<(), EditError> {
+        let made = self.correction_places.get(id).and_then(|place| self.corrections.get_mut(*place));
+        let made = made.ok_or_else(|| EditError::UnknownCorrection(id.clone()))?;
         if made.retracted.is_some() {
             return Err(EditError::AlreadyRetracted(id.clone()));
         }
-        made.retracted = Some((at, reason.to_owned()));
+        made.retracted = Some((at, note.clone()));
         if let Some(list) = self.in_force.get_mut(&made.correction.space) {
             list.remove(&(made.correction.at, made.order));
         }

@@ -37,32 +37,16 @@ impl Query {
         if spaces.is_empty() || spaces.len() > SPACES_MOST {
             return Err(QueryError::Spaces { asked: spaces.len(), most: SPACES_MOST });
         }
-        let now = (self.clock)();
-        let latest = now.plus_ms(self.settings.max_clock_ahead_ms);
+        let world = self.world_of(spaces, at).await?;
+        Ok(self.read(&world, spaces, at).await?.counts(self.settings.silent_after_ms))
+    }
+
+    /// A recent world, in which all these spaces are; the instant is not too far ahead.
+    pub(crate) async fn world_of(&self, spaces: &[SpaceId], at: Option<UnixMs>) -> Result<Arc<World>, QueryError> {
+        let latest = (self.clock)().plus_ms(self.settings.max_clock_ahead_ms);
         if let Some(at) = at.filter(|at| *at > latest) {
             return Err(QueryError::Ahead { at, latest });
         }
-        let world = self.world_with(spaces).await?;
-        let hung = hung(&world, spaces);
-        let counters = self.counters_of(hung.iter().map(|one| &one.dpu)).await?;
-        let newest = hung
-            .iter()
-            .filter_map(|one| counters.get(&one.dpu)?.last.map(|key| key.at).filter(|at| one.covers(*at) && *at <= latest))
-            .max();
-        let at = at.unwrap_or_else(|| newest.map_or(now, |newest| newest.max(now)));
-        let plans: Vec<Plan> = spaces.iter().filter_map(|space| world.plan(space.as_str(), at)).collect();
-        let totals = self.look_up(&plans).await?;
-        let before = |dpu: &DpuId, at: UnixMs| totals.get(&(dpu.clone(), at)).copied().unwrap_or_default();
-        let found = |term: &Term| Found {
-            lo: before(&term.dpu, term.lo),
-            hi: before(&term.dpu, term.hi),
-            heard: counters.get(&term.dpu).and_then(|counters| counters.heard),
-        };
-        Ok(plans.into_iter().map(|plan| plan.answer(found, self.settings.silent_after_ms)).collect())
-    }
-
-    /// A recent world that knows all of the spaces.
-    async fn world_with(&self, spaces: &[SpaceId]) -> Result<Arc<World>, QueryError> {
         let unknown = |world: &World| spaces.iter().find(|space| world.space(space.as_str()).is_none());
         let recent = self.topology.recent().await?.world;
         if unknown(&recent).is_none() {
@@ -74,6 +58,22 @@ impl Query {
             Some(space) => Err(QueryError::UnknownSpace(space.to_string())),
             None => Ok(current),
         }
+    }
+
+    /// What the counts of spaces need; of one that is not there, nothing.
+    pub(crate) async fn read(&self, world: &World, spaces: &[SpaceId], at: Option<UnixMs>) -> Result<Read, QueryError> {
+        let now = (self.clock)();
+        let latest = now.plus_ms(self.settings.max_clock_ahead_ms);
+        let hung = hung(world, spaces);
+        let counters = self.counters_of(hung.iter().map(|one| &one.dpu)).await?;
+        let newest = hung
+            .iter()
+            .filter_map(|one| counters.get(&one.dpu)?.last.map(|key| key.at).filter(|at| one.covers(*at) && *at <= latest))
+            .max();
+        let at = at.unwrap_or_else(|| newest.map_or(now, |newest| newest.max(now)));
+        let plans: Vec<Plan> = spaces.iter().filter_map(|space| world.plan(space.as_str(), at)).collect();
+        let totals = self.look_up(&plans).await?;
+        Ok(Read { plans, counters, totals })
     }
 
     /// The realtime rows of those DPUs that have one.
@@ -93,6 +93,25 @@ impl Query {
         }
         let found = self.store.totals(&wanted).await?;
         Ok(wanted.into_iter().zip(found).collect())
+    }
+}
+
+/// Plans, and what the store holds for their terms.
+pub(crate) struct Read {
+    pub(crate) plans: Vec<Plan>,
+    pub(crate) counters: BTreeMap<DpuId, Counters>,
+    totals: BTreeMap<(DpuId, UnixMs), Totals>,
+}
+
+impl Read {
+    pub(crate) fn found(&self, term: &Term) -> Found {
+        let before = |at: UnixMs| self.totals.get(&(term.dpu.clone(), at)).copied().unwrap_or_default();
+        let heard = self.counters.get(&term.dpu).and_then(|counters| counters.heard);
+        Found { lo: before(term.lo), hi: before(term.hi), heard }
+    }
+
+    pub(crate) fn counts(&self, silent_after_ms: i64) -> Vec<Count> {
+        self.plans.iter().map(|plan| plan.answer(|term| self.found(term), silent_after_ms)).collect()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use occupancy::edit::{Change, Edit};
+use occupancy::edit::{Change, Correction, Edit};
 use occupancy::id::SpaceId;
 use occupancy::installation::Installation;
 use occupancy::time::UnixMs;
@@ -43,7 +43,7 @@ impl<T: Clone + PartialEq> Delta<T> {
     }
 }
 
-/// What an edit of topology or installations changes.
+/// What an edit changes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Effect {
     /// Spaces.
@@ -54,8 +54,8 @@ pub struct Effect {
     pub doorways: Delta<Doorway>,
     /// Installations; one is the same while its DPU, doorway and start are.
     pub installations: Delta<Installation>,
-    /// Spaces there were before and are now, whose counts before the edit may come out otherwise.
-    pub past: BTreeSet<SpaceId>,
+    /// Spaces there were before and are now, whose counts before the edit may come out otherwise, and from when on.
+    pub past: BTreeMap<SpaceId, UnixMs>,
 }
 
 impl Effect {
@@ -72,7 +72,10 @@ impl Effect {
                 let spaces = was.iter().chain(&is).flat_map(|one| around(after, one)).collect();
                 (Document { installations: was, ..Document::default() }, Document { installations: is, ..Document::default() }, spaces)
             }
-            Change::Corrections { .. } | Change::Retraction { .. } => return Self::default(),
+            Change::Corrections { corrections, .. } => return Self::corrected(before, after, corrections),
+            Change::Retraction { id, .. } => {
+                return Self::corrected(before, after, after.correction(id.as_str()).map(|made| &made.correction));
+            }
         };
         let kept = spaces.into_iter().filter(|space| before.space(space.as_str()).is_some() && after.space(space.as_str()).is_some());
         let mut past = Past { before, after, now: edit.made_at, resets: BTreeMap::new() };
@@ -81,8 +84,20 @@ impl Effect {
             resets: Delta::of(&was.resets, &is.resets, |one| (&one.space, one.from)),
             doorways: Delta::of(&was.doorways, &is.doorways, |one| &one.id),
             installations: Delta::of(&was.installations, &is.installations, |one| (&one.dpu, &one.doorway, one.from)),
-            past: kept.filter(|space| !past.same(space.as_str())).collect(),
+            past: kept.filter_map(|space| Some((past.differs_from(space.as_str())?, space))).map(|(from, space)| (space, from)).collect(),
         }
+    }
+
+    /// A count changes from a correction on, unless one made later stands at the same instant.
+    fn corrected<'a>(before: &World, after: &World, corrections: impl IntoIterator<Item = &'a Correction>) -> Self {
+        let mut past = BTreeMap::new();
+        for Correction { space, at, .. } in corrections {
+            let [was, is] = [before, after].map(|world| world.baseline(space.as_str(), *at));
+            if was != is && after.space(space.as_str()).is_some() {
+                past.entry(space.clone()).and_modify(|from: &mut UnixMs| *from = *at.min(from)).or_insert(*at);
+            }
+        }
+        Self { past, ..Self::default() }
     }
 }
 
@@ -92,35 +107,52 @@ fn around(world: &World, one: &Installation) -> BTreeSet<SpaceId> {
     sides.flat_map(|side| world.lineage(side.as_str()).map(|space| space.id.clone())).collect()
 }
 
-/// Whether spaces' counts before `now` are made of the same installations and resets in two worlds.
+/// From when on spaces' counts before `now` are made of other installations or resets in two worlds.
 struct Past<'a> {
     before: &'a World,
     after: &'a World,
     now: UnixMs,
-    /// By whose resets apply before and after, as thousands of spaces may share them: whether they are the same, or none.
-    resets: BTreeMap<[Option<&'a SpaceId>; 2], (bool, bool)>,
+    /// By whose resets apply before and after, as thousands of spaces may share them: from when on they differ, and the
+    /// first of all.
+    resets: BTreeMap<[Option<&'a SpaceId>; 2], [Option<UnixMs>; 2]>,
 }
 
 impl<'a> Past<'a> {
-    fn same(&mut self, space: &str) -> bool {
+    fn differs_from(&mut self, space: &str) -> Option<UnixMs> {
         let (before, after, now) = (self.before, self.after, self.now);
         let owners = [before, after].map(|world| world.resets(space).first().map(|reset| &reset.space));
         let compare = || {
             // Entries of "none" before the first reset do nothing.
             let [was, is] = [before, after].map(|world| {
                 let resets = world.resets(space).iter().filter(|reset| reset.from <= now).skip_while(|reset| reset.at.is_none());
-                resets.map(|reset| (reset.from, reset.at)).collect::<Vec<_>>()
+                resets.map(|reset| (reset.from, reset.at)).collect::<BTreeSet<_>>()
             });
-            (was == is, was.is_empty())
+            let first = |(from, _): &(UnixMs, _)| *from;
+            [was.symmetric_difference(&is).map(first).min(), was.union(&is).map(first).min()]
         };
-        let (same, none) = *self.resets.entry(owners).or_insert_with(compare);
-        same && (none || before.zone(space) == after.zone(space)) && parts(before, space, now) == parts(after, space, now)
+        let [differ, first] = *self.resets.entry(owners).or_insert_with(compare);
+        let resets = if before.zone(space) == after.zone(space) { differ } else { first };
+        let [was, is] = [before, after].map(|world| parts(world, space, now));
+        resets.into_iter().chain(parts_differ_from(&was, &is)).min()
     }
 }
 
-/// What counts towards a space before `now`: DPU, from, to, and whether +1 enters.
-fn parts<'a>(world: &'a World, space: &str, now: UnixMs) -> BTreeSet<(&'a str, UnixMs, UnixMs, bool)> {
+/// What counts towards a space before `now`: DPU, from, whether +1 enters, and to.
+type Part<'a> = (&'a str, UnixMs, bool, UnixMs);
+
+fn parts<'a>(world: &'a World, space: &str, now: UnixMs) -> BTreeSet<Part<'a>> {
     let hung =
         world.boundary(space).flat_map(|(doorway, inside)| world.over(doorway.as_str()).map(move |one| (one, one.enters == *inside)));
-    hung.filter(|(one, _)| one.from < now).map(|(one, enters)| (one.dpu.as_str(), one.from, one.end().min(now), enters)).collect()
+    hung.filter(|(one, _)| one.from < now).map(|(one, enters)| (one.dpu.as_str(), one.from, enters, one.end().min(now))).collect()
+}
+
+fn parts_differ_from(was: &BTreeSet<Part<'_>>, is: &BTreeSet<Part<'_>>) -> Option<UnixMs> {
+    // A part that only ends otherwise differs from the earlier end on.
+    let from = |&(dpu, from, enters, to): &Part<'_>, others: &BTreeSet<Part<'_>>| {
+        let other =
+            others.range((dpu, from, enters, UnixMs::MIN)..).next().filter(|other| (other.0, other.1, other.2) == (dpu, from, enters));
+        other.map_or(from, |(.., end)| to.min(*end))
+    };
+    let gone = was.difference(is).map(|one| from(one, is));
+    gone.chain(is.difference(was).map(|one| from(one, was))).min()
 }

@@ -1,6 +1,7 @@
 //! Why a question cannot be answered or an edit cannot be made.
 
 use occupancy::edit::EditError;
+use occupancy::id::SpaceId;
 use occupancy::time::UnixMs;
 use store::StoreError;
 
@@ -68,4 +69,54 @@ pub enum EditFailed {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// Why corrections were not made, or one not retracted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CorrectionFailed {
+    /// Too many at once, or none.
+    #[error("1 to {most} corrections can be made at once, not {asked}: send several requests")]
+    Number {
+        /// Asked for.
+        asked: usize,
+        /// The most there can be.
+        most: usize,
+    },
+    /// A text is too long.
+    #[error("`{what}` has at most {most} characters, this one has {chars}")]
+    TooLong {
+        /// Which text.
+        what: &'static str,
+        /// Its length.
+        chars: usize,
+        /// The most there can be.
+        most: usize,
+    },
+    /// Nobody has counted in the future.
+    #[error("space {space}: {at} is in the future: a count can be corrected up to {latest}")]
+    Ahead {
+        /// Which space.
+        space: SpaceId,
+        /// The instant of its correction.
+        at: UnixMs,
+        /// The latest one that can be.
+        latest: UnixMs,
+    },
+    /// Two counts at once: which one holds?
+    #[error("space {space} is corrected twice at {at}: say one count")]
+    Twice {
+        /// Which space.
+        space: SpaceId,
+        /// When.
+        at: UnixMs,
+    },
+    /// The key was used before.
+    #[error("this key was used for another request: send that request again as it was, or choose a new key")]
+    OtherRequest,
+    /// The edit was not made.
+    #[error(transparent)]
+    Edit(#[from] EditFailed),
+    /// What it would change cannot be told.
+    #[error(transparent)]
+    Query(#[from] QueryError),
 }

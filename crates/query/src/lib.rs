@@ -9,14 +9,17 @@
 //! - Every read is bounded: pages end at a limit, walks at a number of crossings given in the documentation.
 
 mod census;
+mod corrections;
 mod count;
 mod dpus;
 mod effect;
 mod error;
 mod events;
+mod explain;
 mod live;
 mod missing;
 mod quarantine;
+mod shift;
 mod topology;
 mod verify;
 
@@ -27,13 +30,16 @@ use occupancy::time::Clock;
 use store::Store;
 
 pub use census::Census;
+pub use corrections::{BY_MOST_CHARS, CORRECTIONS_MOST, Corrected, Counted, REASON_MOST_CHARS};
 pub use count::SPACES_MOST;
 pub use dpus::{Dpu, State};
 pub use effect::{Delta, Effect};
-pub use error::{EditFailed, QueryError};
+pub use error::{CorrectionFailed, EditFailed, QueryError};
 pub use events::{Event, EventKey};
+pub use explain::{DoorwayPart, Explained, InstallationPart};
 pub use live::{FRESH, Live};
 pub use missing::WALK_MOST;
+pub use shift::Shift;
 pub use store::{Quarantined, Reason, Source, StoreError};
 pub use topology::{Edited, Snapshot, Topology};
 pub use verify::{Difference, Standing, Verified, verify};

@@ -1,9 +1,10 @@
 //! How many crossings a DPU numbered and we never got.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use occupancy::crossing::Key;
-use occupancy::time::{DAY_MS, Day};
+use occupancy::crossing::{Heartbeat, Key};
+use occupancy::id::DpuId;
+use occupancy::time::{DAY_MS, UnixMs};
 
 use crate::dpus::Dpu;
 use crate::error::QueryError;
@@ -30,25 +31,43 @@ impl Query {
         let days = self.store.openings(&dpu.id).await?;
         for (day, _) in days.iter().rev().filter(|(day, _)| *day <= last.at.day()) {
             let known = seen.len();
-            walked += self.walk_day(dpu, *day, boot, &mut seen).await?;
+            let (start, end) = (day.start(), day.start().plus_ms(DAY_MS));
+            let number = |key: &Key| seen.extend(Some(key.seq).filter(|seq| key.boot == boot && *seq > 0));
+            walked += self.walk(&dpu.id, start, end, number).await?;
             // The day after a boot ended, or before it began.
             if seen.len() == known || walked >= WALK_MOST {
                 break;
             }
         }
-        let (Some(first), Some(newest)) = (seen.first(), seen.last()) else { return Ok(None) };
-        let told = heartbeat.filter(|beat| beat.boot == boot).map_or(0, |beat| beat.last_seq);
-        Ok(Some((told.max(*newest) - first + 1).saturating_sub(seen.len() as u64)))
+        Ok(unseen(boot, &seen, heartbeat))
     }
 
-    /// Adds the numbers of a boot's crossings on one day; returns how many crossings that day has.
-    async fn walk_day(&self, dpu: &Dpu, day: Day, boot: u64, seen: &mut BTreeSet<u64>) -> Result<usize, QueryError> {
-        let until = day.start().plus_ms(DAY_MS);
-        let mut from = Key::first_at(day.start());
+    /// How many crossings of each boot are missing between the first and the last numbered one in `[from, until)`; where
+    /// `heartbeat` is of that boot, up to its `last_seq`. Boots without numbers are left out.
+    pub(crate) async fn missing_in(
+        &self,
+        dpu: &DpuId,
+        from: UnixMs,
+        until: UnixMs,
+        heartbeat: Option<Heartbeat>,
+    ) -> Result<BTreeMap<u64, u64>, QueryError> {
+        let mut boots: BTreeMap<u64, BTreeSet<u64>> = BTreeMap::new();
+        let number = |key: &Key| {
+            if key.seq > 0 {
+                boots.entry(key.boot).or_default().insert(key.seq);
+            }
+        };
+        self.walk(dpu, from, until, number).await?;
+        Ok(boots.iter().filter_map(|(boot, seen)| Some((*boot, unseen(*boot, seen, heartbeat)?))).collect())
+    }
+
+    /// Shows every crossing in `[from, until)`, at most about [`WALK_MOST`]; returns how many there were.
+    async fn walk(&self, dpu: &DpuId, from: UnixMs, until: UnixMs, mut show: impl FnMut(&Key)) -> Result<usize, QueryError> {
+        let mut from = Key::first_at(from);
         let mut walked = 0;
         loop {
-            let rows = self.store.crossings(&dpu.id, from, until, CHUNK).await?;
-            seen.extend(rows.iter().filter(|row| row.key.boot == boot && row.key.seq > 0).map(|row| row.key.seq));
+            let rows = self.store.crossings(dpu, from, until, CHUNK).await?;
+            rows.iter().for_each(|row| show(&row.key));
             walked += rows.len();
             match rows.last() {
                 // The last row is read again as the first of the next chunk: a set does not mind.
@@ -57,4 +76,11 @@ impl Query {
             }
         }
     }
+}
+
+/// How many numbers of a boot are missing among those seen; `None` where there are none.
+fn unseen(boot: u64, seen: &BTreeSet<u64>, heartbeat: Option<Heartbeat>) -> Option<u64> {
+    let told = heartbeat.filter(|beat| beat.boot == boot).map_or(0, |beat| beat.last_seq);
+    let (first, newest) = (seen.first()?, told.max(*seen.last()?));
+    Some((newest - first + 1).saturating_sub(seen.len() as u64))
 }

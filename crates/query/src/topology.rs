@@ -16,7 +16,7 @@ use crate::error::EditFailed;
 use crate::live::FRESH;
 
 /// How often an edit is tried anew when somebody else's comes first.
-const ATTEMPTS: usize = 16;
+pub(crate) const ATTEMPTS: usize = 16;
 /// How often the edits of other processes are looked for: by no more than this do they lag here.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
@@ -34,6 +34,8 @@ pub struct Snapshot {
 pub struct Edited {
     /// What differs.
     pub effect: Effect,
+    /// The world without the edit.
+    pub before: Snapshot,
     /// The world with the edit.
     pub after: Snapshot,
 }
@@ -125,10 +127,11 @@ impl Topology {
             world.apply(&edit)?;
             let effect = Effect::of(&before.world, &world, &edit);
             if dry_run || world == *before.world {
-                return Ok(Edited { effect, after: Snapshot { world: Arc::new(world), revision: before.revision } });
+                let after = Snapshot { world: Arc::new(world), revision: before.revision };
+                return Ok(Edited { effect, before, after });
             }
             match self.edits.append(before.revision, &edit).await {
-                Ok(()) => return Ok(Edited { effect, after: self.advance(before.revision + 1, world).await }),
+                Ok(()) => return Ok(Edited { effect, after: self.advance(before.revision + 1, world).await, before }),
                 Err(AppendError::Behind { .. }) => {}
                 Err(AppendError::Store(error)) => return Err(error.into()),
             }

@@ -1,16 +1,19 @@
 //! Edits as they are stored: JSON with a version.
 //!
-//! Version 1 is frozen: `tests/golden/edit` holds it. A change of form is a new version; old ones are read for good.
+//! Both versions are frozen: `tests/golden/edit` holds them. A change of form is a new version; old ones are read for good.
+//!
+//! Version 2 says who made corrections or retracted one. Where nobody is named version 1 is written, which older programs
+//! read too.
 
-use occupancy::edit::{Change, Correction, Edit};
+use occupancy::edit::{Change, Correction, Edit, Note};
 use serde::{Deserialize, Serialize};
 
 use crate::WireError;
 use crate::document::{InstallationEntry, TopologyDocument, installations, quoted, read};
 use crate::to_json;
 
-/// The version written.
-const VERSION: u64 = 1;
+/// The newest version.
+const VERSION: u64 = 2;
 
 #[derive(Deserialize)]
 struct Version {
@@ -28,10 +31,27 @@ struct StoredEdit {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 enum StoredChange {
-    Topology { root: String, allow_removal: bool, document: TopologyDocument },
-    Installations { dpu: String, list: Vec<InstallationEntry> },
-    Corrections { corrections: Vec<StoredCorrection>, reason: String },
-    Retraction { id: String, reason: String },
+    Topology {
+        root: String,
+        allow_removal: bool,
+        document: TopologyDocument,
+    },
+    Installations {
+        dpu: String,
+        list: Vec<InstallationEntry>,
+    },
+    Corrections {
+        corrections: Vec<StoredCorrection>,
+        reason: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<String>,
+    },
+    Retraction {
+        id: String,
+        reason: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<String>,
+    },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -46,6 +66,7 @@ struct StoredCorrection {
 /// The stored form of an edit.
 #[must_use]
 pub fn encode(edit: &Edit) -> Vec<u8> {
+    let told = |note: &Note| (note.reason.clone(), note.by.clone());
     let change = match &edit.change {
         Change::Topology { root, document, allow_removal } => {
             StoredChange::Topology { root: root.to_string(), allow_removal: *allow_removal, document: TopologyDocument::of(document) }
@@ -53,13 +74,24 @@ pub fn encode(edit: &Edit) -> Vec<u8> {
         Change::Installations { dpu, list } => {
             StoredChange::Installations { dpu: dpu.to_string(), list: list.iter().map(InstallationEntry::of).collect() }
         }
-        Change::Corrections { corrections, reason } => {
-            let corrections = corrections.iter().map(StoredCorrection::of).collect();
-            StoredChange::Corrections { corrections, reason: reason.clone() }
+        Change::Corrections { corrections, note } => {
+            let (reason, by) = told(note);
+            StoredChange::Corrections { corrections: corrections.iter().map(StoredCorrection::of).collect(), reason, by }
         }
-        Change::Retraction { id, reason } => StoredChange::Retraction { id: id.to_string(), reason: reason.clone() },
+        Change::Retraction { id, note } => {
+            let (reason, by) = told(note);
+            StoredChange::Retraction { id: id.to_string(), reason, by }
+        }
     };
-    to_json(&StoredEdit { v: VERSION, made_at: edit.made_at.to_string(), change })
+    to_json(&StoredEdit { v: version(&edit.change), made_at: edit.made_at.to_string(), change })
+}
+
+/// The oldest version that can say it.
+fn version(change: &Change) -> u64 {
+    match change {
+        Change::Corrections { note, .. } | Change::Retraction { note, .. } if note.by.is_some() => VERSION,
+        _ => 1,
+    }
 }
 
 /// Reads a stored edit, of this or an older version.
@@ -68,8 +100,8 @@ pub fn encode(edit: &Edit) -> Vec<u8> {
 /// It is none, or of a newer version.
 pub fn decode(stored: &[u8]) -> Result<Edit, WireError> {
     let Version { v } = serde_json::from_slice(stored).map_err(|error| unreadable(&error))?;
-    if v != VERSION {
-        return Err(WireError(format!("a stored edit has version {v}, this program reads version {VERSION}: use a newer program")));
+    if !(1..=VERSION).contains(&v) {
+        return Err(WireError(format!("a stored edit has version {v}, this program reads versions 1 to {VERSION}: use a newer program")));
     }
     let StoredEdit { made_at, change, .. } = serde_json::from_slice(stored).map_err(|error| unreadable(&error))?;
     let whose = "stored edit";
@@ -83,10 +115,11 @@ pub fn decode(stored: &[u8]) -> Result<Edit, WireError> {
             let list = installations(list, &dpu, made_at)?;
             Change::Installations { dpu, list }
         }
-        StoredChange::Corrections { corrections, reason } => {
-            Change::Corrections { corrections: corrections.iter().map(StoredCorrection::read).collect::<Result<_, _>>()?, reason }
-        }
-        StoredChange::Retraction { id, reason } => Change::Retraction { id: read(whose, "id", &id)?, reason },
+        StoredChange::Corrections { corrections, reason, by } => Change::Corrections {
+            corrections: corrections.iter().map(StoredCorrection::read).collect::<Result<_, _>>()?,
+            note: Note { reason, by },
+        },
+        StoredChange::Retraction { id, reason, by } => Change::Retraction { id: read(whose, "id", &id)?, note: Note { reason, by } },
     };
     Ok(Edit { made_at, change })
 }

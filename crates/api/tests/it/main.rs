@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod bad_input;
 #[cfg(test)]
+mod corrections;
+#[cfg(test)]
 mod edits;
 #[cfg(test)]
 mod golden;

@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
-use serde_json::json;
+use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use crate::support::{NOW, Server};
@@ -39,6 +39,30 @@ async fn crossings_are_taken_in_once_and_counted() {
 
     let counts = server.get("/v1/counts?space=hall&space=campus&at=2024-03-01T11:59:00Z").await.json();
     assert_eq!((&counts["counts"][0]["raw"], &counts["counts"][1]["raw"]), (&json!(2), &json!(2)));
+}
+
+#[tokio::test]
+async fn a_count_is_explained_from_its_baseline_on_and_adds_up() {
+    let server = Server::campus().await;
+    server.post(report()).await;
+    let at = "at=2024-03-01T11:45:00Z";
+    let told = server.get(&format!("/v1/spaces/hall/explain?{at}")).await.json();
+    assert_eq!(told["count"], server.get(&format!("/v1/spaces/hall/count?{at}")).await.json());
+    assert_eq!(told["correction"], json!(null));
+    let (reset, end) = ("2024-02-29T12:00:00.000Z", "2024-03-01T11:45:00.001Z");
+    let installation = json!({
+        "dpu": "1", "sign": 1, "from": reset, "to": end, "entered": 3, "exited": 0, "missing": [{"boot": 7, "missing": 0}],
+        "heard": "2024-03-01T11:59:30.000Z", "silent": false
+    });
+    let door = |id: &str, between: [&str; 2], installations: Value, uncovered: Value| json!({"id": id, "name": null, "between": between, "inside": "hall", "installations": installations, "uncovered": uncovered});
+    let doorways = [
+        door("front", ["outside", "hall"], json!([installation]), json!([])),
+        door("side", ["campus", "hall"], json!([]), json!([{"from": reset, "to": end}])),
+    ];
+    assert_eq!(told["doorways"], json!(doorways));
+    let later = server.get("/v1/spaces/hall/explain?at=2024-03-01T11:59:30Z").await.json();
+    let part = &later["doorways"][0]["installations"][0];
+    assert_eq!((&part["exited"], &part["missing"]), (&json!(1), &json!([{"boot": 7, "missing": 2}])), "4, and 6 by the heartbeat");
 }
 
 #[tokio::test]

@@ -12,6 +12,8 @@ mod copy;
 #[cfg(feature = "cql")]
 #[cfg(test)]
 mod copy_cql;
+#[cfg(test)]
+mod corrections;
 #[cfg(feature = "cql")]
 #[cfg(test)]
 mod cql;

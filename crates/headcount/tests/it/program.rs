@@ -106,6 +106,11 @@ impl Drop for Served {
 
 /// One HTTP/1.0 request over a connection of its own, so that a server killed meanwhile shows as an error.
 pub(crate) fn http(url: &str, method: &str, path: &str, body: &str) -> std::io::Result<(u16, String)> {
+    request(url, method, path, "", body)
+}
+
+/// The same with more headers, each with its line end.
+pub(crate) fn request(url: &str, method: &str, path: &str, headers: &str, body: &str) -> std::io::Result<(u16, String)> {
     use std::io::Write;
     let host = url.trim_start_matches("http://").trim_end_matches('/');
     let mut stream = std::net::TcpStream::connect(host)?;
@@ -117,7 +122,7 @@ pub(crate) fn http(url: &str, method: &str, path: &str, body: &str) -> std::io::
     if method == "PUT" {
         head += "if-none-match: *\r\n";
     }
-    stream.write_all(format!("{head}\r\n{body}").as_bytes())?;
+    stream.write_all(format!("{head}{headers}\r\n{body}").as_bytes())?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer)?;
     let answer = String::from_utf8_lossy(&answer).into_owned();

@@ -5,7 +5,7 @@ use chrono_tz::Tz;
 use occupancy::baseline::Kind;
 use occupancy::count::{Found, SILENT_AFTER_MS, Term};
 use occupancy::crossing::{Crossing, Direction, Key};
-use occupancy::edit::{Change, Correction, Edit};
+use occupancy::edit::{Change, Correction, Edit, Note};
 use occupancy::ledger::Totals;
 use occupancy::time::{UnixMs, local_date};
 use occupancy::topology::{Document, Reset};
@@ -101,7 +101,7 @@ fn world(case: &Case) -> World {
     let mut world = World::default();
     world.apply(&put("campus", case.document.clone())).unwrap();
     world
-        .apply(&Edit { made_at: at(0), change: Change::Corrections { corrections: case.corrections.clone(), reason: String::new() } })
+        .apply(&Edit { made_at: at(0), change: Change::Corrections { corrections: case.corrections.clone(), note: Note::default() } })
         .unwrap();
     world
 }
@@ -248,13 +248,13 @@ fn a_correction_beats_a_reset_and_the_later_made_beats_the_earlier() {
     assert_eq!(world.baseline("hall", instant).kind, Kind::Reset);
     let correct = |world: &mut World, id: &str, count| {
         let corrections = vec![Correction { id: id.parse().unwrap(), space: "hall".parse().unwrap(), at: instant, count }];
-        world.apply(&Edit { made_at: at(0), change: Change::Corrections { corrections, reason: String::new() } }).unwrap();
+        world.apply(&Edit { made_at: at(0), change: Change::Corrections { corrections, note: Note::default() } }).unwrap();
     };
     correct(&mut world, "z", 5);
     correct(&mut world, "a", 7);
     let baseline = world.baseline("hall", instant);
     assert_eq!((baseline.kind, baseline.count), (Kind::Correction, 7));
-    let retraction = Change::Retraction { id: "a".parse().unwrap(), reason: String::new() };
+    let retraction = Change::Retraction { id: "a".parse().unwrap(), note: Note::default() };
     world.apply(&Edit { made_at: at(1), change: retraction }).unwrap();
     assert_eq!(world.baseline("hall", instant).count, 5);
     assert_eq!(world.baseline("hall", instant.plus_ms(-1)).at, Some(instant.plus_ms(-24 * HOUR_MS)));

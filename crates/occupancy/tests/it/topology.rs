@@ -1,6 +1,6 @@
 //! What a world refuses, and that it refuses whole.
 
-use occupancy::edit::{Change, Correction, Edit, EditError};
+use occupancy::edit::{Change, Correction, Edit, EditError, Note};
 use occupancy::installation::{Installation, InstallationError};
 use occupancy::time::UnixMs;
 use occupancy::topology::{Document, Doorway, MAX_DEPTH, Reset, Side, Space, TopologyError};
@@ -168,15 +168,19 @@ fn corrections_are_made_once_and_retracted_once() {
     world.apply(&put("house", house())).unwrap();
     let make = |id: &str, space: &str| Correction { id: id.parse().unwrap(), space: space.parse().unwrap(), at: at(10), count: 3 };
     let edit = |change| Edit { made_at: at(1), change };
-    let both = edit(Change::Corrections { corrections: vec![make("c1", "hall"), make("c2", "house")], reason: "counted".into() });
+    let note = |reason: &str| Note { reason: reason.to_owned(), by: Some("ann".to_owned()) };
+    let both = edit(Change::Corrections { corrections: vec![make("c1", "hall"), make("c2", "house")], note: note("counted") });
     world.apply(&both).unwrap();
     assert_eq!(refused(&world, &both), EditError::CorrectionExists("c1".parse().unwrap()));
-    let unknown = edit(Change::Corrections { corrections: vec![make("c3", "hall"), make("c4", "attic")], reason: String::new() });
+    let unknown = edit(Change::Corrections { corrections: vec![make("c3", "hall"), make("c4", "attic")], note: note("") });
     assert_eq!(refused(&world, &unknown), EditError::UnknownSpace("attic".parse().unwrap()));
-    let retract = edit(Change::Retraction { id: "c1".parse().unwrap(), reason: "miscounted".into() });
+    let retract = edit(Change::Retraction { id: "c1".parse().unwrap(), note: note("miscounted") });
     world.apply(&retract).unwrap();
     assert_eq!(refused(&world, &retract), EditError::AlreadyRetracted("c1".parse().unwrap()));
-    assert_eq!(world.corrections().count(), 2, "a retracted correction is kept");
+    let told: Vec<_> = world.corrections().iter().map(|made| (made.correction.id.as_str(), made.order, &made.retracted)).collect();
+    assert_eq!(told, [("c1", 0, &Some((at(1), note("miscounted")))), ("c2", 1, &None)], "a retracted correction is kept");
+    assert_eq!(world.correction("c2").map(|made| &made.note), Some(&note("counted")));
+    assert_eq!(world.correction("c3"), None);
     assert_eq!(world.corrections_of("hall").unwrap().len(), 0);
 }
 

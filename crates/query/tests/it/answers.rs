@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use occupancy::baseline::Kind;
 use occupancy::crossing::{Direction, Heartbeat, Key};
-use occupancy::edit::{Change, Correction};
+use occupancy::edit::{Change, Correction, Note};
 use occupancy::ledger::Totals;
 use occupancy::topology::Reset;
 use query::{Difference, Query, QueryError, State};
@@ -46,7 +46,7 @@ async fn several_spaces_are_answered_at_one_instant_with_their_baselines() {
     document.resets = vec![Reset { space: id("hall"), from: at("2024-02-01T00:00:00Z"), at: Some(four) }];
     edit(&query, topology(document)).await;
     let counted = Correction { id: id("c"), space: id("campus"), at: at("2024-03-01T03:00:00Z"), count: 40 };
-    edit(&query, Change::Corrections { corrections: vec![counted], reason: "by hand".to_owned() }).await;
+    edit(&query, Change::Corrections { corrections: vec![counted], note: Note::default() }).await;
     let seen = vec![key("2024-02-29T23:00:00Z", 1), key("2024-03-01T04:00:00Z", -1), key("2024-03-01T05:00:00Z", -1)];
     take(&store, "1", seen, None, at("2024-03-01T05:00:00Z")).await;
 

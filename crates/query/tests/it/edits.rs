@@ -7,10 +7,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use occupancy::edit::{Change, Edit};
 use occupancy::topology::{Document, Reset};
-use query::{EditFailed, FRESH, Query, QueryError, Settings as Answers, Topology};
+use query::{EditFailed, FRESH, Query, QueryError, Settings as Answers, Shift, Topology};
 use store::{AppendError, Edits, MemoryStore, Settings, StoreError};
 
-use crate::support::{NOW, at, campus, edit, hung, id, query, space, topology};
+use crate::support::{NOW, at, campus, edit, hung, id, key, query, space, take, topology};
 
 /// Lets others go first between reading and appending; may be out of order.
 #[derive(Default)]
@@ -86,9 +86,13 @@ async fn a_dry_run_names_what_would_change_and_writes_nothing() {
     let query = query(&store, at(NOW));
     edit(&query, topology(campus())).await;
     let flipped = Change::Installations { dpu: id("1"), list: vec![hung("1", "front", "outside", "2024-01-01T00:00:00Z", None)] };
-    let told = query.topology().edit(flipped, at(NOW), true, |_| true).await.unwrap().effect;
+    take(&store, "1", vec![key("2024-02-01T00:00:00Z", 1)], None, at(NOW)).await;
+    let edited = query.topology().edit(flipped, at(NOW), true, |_| true).await.unwrap();
+    let shift = |space| Shift { space: id(space), from: at("2024-01-01T00:00:00Z"), now: Some([1, -1]) };
+    assert_eq!(query.shifts(&edited).await.unwrap(), [shift("campus"), shift("hall")]);
+    let told = edited.effect;
     assert_eq!((told.installations.changed.len(), told.installations.added.len(), told.installations.removed.len()), (1, 0, 0));
-    assert_eq!(told.past, [id("campus"), id("hall")].into());
+    assert_eq!(told.past.into_keys().collect::<Vec<_>>(), [id("campus"), id("hall")]);
     assert_eq!(store.since(0).await.unwrap().len(), 1);
 
     let renewed = vec![hung("1", "front", "hall", "2024-01-01T00:00:00Z", Some(NOW)), hung("1", "front", "outside", NOW, None)];
@@ -103,7 +107,7 @@ async fn a_dry_run_names_what_would_change_and_writes_nothing() {
     let told = query.topology().edit(reset("2024-03-01T12:00:00.001Z"), at(NOW), true, |_| true).await.unwrap().effect;
     assert_eq!((told.resets.added.len(), told.past), (1, [].into()));
     let told = query.topology().edit(reset("2024-02-01T00:00:00Z"), at(NOW), true, |_| true).await.unwrap().effect;
-    assert_eq!(told.past, [id("hall")].into(), "the campus keeps to its own resets");
+    assert_eq!(told.past, [(id("hall"), at("2024-02-01T00:00:00Z"))].into(), "the campus keeps to its own resets");
 
     let mut deeper = campus();
     deeper.spaces.push(space("wing", Some("campus")));
@@ -111,6 +115,47 @@ async fn a_dry_run_names_what_would_change_and_writes_nothing() {
     let told = query.topology().edit(topology(deeper), at(NOW), true, |_| true).await.unwrap().effect;
     assert_eq!((told.spaces.added.len(), told.spaces.changed.len()), (1, 1));
     assert_eq!(told.past, [].into(), "a floor in between changes no boundary of old");
+}
+
+#[tokio::test]
+async fn the_past_changes_from_the_first_instant_that_is_told_otherwise() {
+    let store = Arc::new(MemoryStore::new());
+    let query = query(&store, at(NOW));
+    let mut document = campus();
+    document.resets = vec![Reset { space: id("campus"), from: at("2024-01-10T00:00:00Z"), at: "04:00:00".parse().ok() }];
+    edit(&query, topology(document.clone())).await;
+    let january = "2024-01-01T00:00:00Z";
+    let list = |parts: &[(&str, &str, &str, Option<&str>)]| {
+        let hung = parts.iter().map(|(doorway, enters, from, to)| hung("1", doorway, enters, from, *to));
+        Change::Installations { dpu: id("1"), list: hung.collect() }
+    };
+    let (feb, march) = ("2024-02-01T00:00:00Z", "2024-02-20T00:00:00Z");
+    for (change, expected) in [
+        (list(&[("front", "hall", january, Some(feb))]), vec![("campus", feb), ("hall", feb)]),
+        (list(&[("front", "hall", january, Some(feb)), ("front", "outside", feb, None)]), vec![("campus", feb), ("hall", feb)]),
+        (list(&[("front", "hall", january, Some(march)), ("side", "hall", march, None)]), vec![("campus", march)]),
+        (list(&[("front", "hall", feb, None)]), vec![("campus", january), ("hall", january)]),
+        (list(&[]), vec![("campus", january), ("hall", january)]),
+    ] {
+        let told = query.topology().edit(change.clone(), at(NOW), true, |_| true).await.unwrap().effect.past;
+        assert_eq!(told, expected.into_iter().map(|(space, from)| (id(space), at(from))).collect(), "{change:?}");
+    }
+    let reset = |zone: Option<&str>, more: &[(&str, Option<&str>)]| {
+        let mut document = document.clone();
+        document.spaces[0].time_zone = zone.map(|zone| zone.parse().unwrap());
+        let entry =
+            |(from, time): &(&str, Option<&str>)| Reset { space: id("campus"), from: at(from), at: time.map(|time| time.parse().unwrap()) };
+        document.resets.extend(more.iter().map(entry));
+        topology(document)
+    };
+    for (change, from) in [
+        (reset(None, &[(feb, None)]), feb),
+        (reset(None, &[(january, Some("05:00:00"))]), january),
+        (reset(Some("Asia/Kolkata"), &[(feb, None)]), "2024-01-10T00:00:00Z"),
+    ] {
+        let told = query.topology().edit(change.clone(), at(NOW), true, |_| true).await.unwrap().effect.past;
+        assert_eq!(told, [(id("campus"), at(from)), (id("hall"), at(from))].into(), "{change:?}");
+    }
 }
 
 #[tokio::test]

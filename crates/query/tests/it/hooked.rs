@@ -1,4 +1,4 @@
-//! A memory store to which something may happen while totals are read from it.
+//! A memory store to which something may happen while totals are read from it, and whose answers to edits may get lost.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -24,6 +24,7 @@ pub(crate) struct Hooked {
     pub(crate) inner: MemoryStore,
     next: Mutex<Option<Meanwhile>>,
     reads: AtomicUsize,
+    lost: Mutex<Option<bool>>,
 }
 
 impl Hooked {
@@ -35,6 +36,11 @@ impl Hooked {
     /// What did not happen, as no totals were read.
     pub(crate) fn missed(&self) -> Option<Meanwhile> {
         self.next.lock().unwrap().take()
+    }
+
+    /// The answer to the next edit gets lost, whether the edit is made or not.
+    pub(crate) fn lose_answer(&self, made: bool) {
+        *self.lost.lock().unwrap() = Some(made);
     }
 
     /// How often totals were read.
@@ -91,7 +97,11 @@ impl Edits for Hooked {
     }
 
     async fn append(&self, expected: u64, edit: &Edit) -> Result<(), AppendError> {
-        self.inner.append(expected, edit).await
+        let lost = self.lost.lock().unwrap().take();
+        if lost != Some(false) {
+            self.inner.append(expected, edit).await?;
+        }
+        lost.map_or(Ok(()), |_| Err(StoreError::Unavailable("no answer came".to_owned()).into()))
     }
 
     async fn settings(&self) -> Result<Settings, StoreError> {

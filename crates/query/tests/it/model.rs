@@ -1,4 +1,4 @@
-//! Counts against a naive model: all crossings and baselines sorted by time, added up one by one.
+//! Counts and what explains them against a naive model: all crossings and baselines sorted by time, added up one by one.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use chrono::{DateTime, NaiveDateTime, NaiveTime, TimeDelta};
 use chrono_tz::Tz;
 use engines::Cassandra;
 use occupancy::crossing::{Direction, Key};
-use occupancy::edit::{Change, Correction};
+use occupancy::edit::{Change, Correction, Note};
 use occupancy::id::{CorrectionId, SpaceId};
 use occupancy::installation::Installation;
 use occupancy::time::UnixMs;
@@ -20,6 +20,9 @@ use store::{FjallStore, Ledgers, MemoryStore, Store};
 use store_cql::{CqlOptions, CqlStore, Plan, Replication, migrate};
 
 use crate::support::{doorway, edit, id, query, space, take};
+
+#[cfg(test)]
+mod explained;
 
 const QUARTER_MS: i64 = 900_000;
 /// Five days, in quarters of an hour.
@@ -224,9 +227,9 @@ async fn fill<S: Store + 'static>(case: &Case, store: Arc<S>) -> query::Query {
     for (i, (place, ms, count, retracted)) in case.corrections.iter().enumerate() {
         let one: CorrectionId = id(&format!("c{i}"));
         let correction = Correction { id: one.clone(), space: id(SPACES[*place].0), at: case.at(*ms), count: *count };
-        edit(&query, Change::Corrections { corrections: vec![correction], reason: String::new() }).await;
+        edit(&query, Change::Corrections { corrections: vec![correction], note: Note::default() }).await;
         if *retracted {
-            edit(&query, Change::Retraction { id: one, reason: String::new() }).await;
+            edit(&query, Change::Retraction { id: one, note: Note::default() }).await;
         }
     }
     for (i, few) in case.crossings.chunks(7).enumerate() {
@@ -270,6 +273,7 @@ async fn check<S: Store + 'static>(case: &Case, store: Arc<S>) {
             }
             let count = query.count(&space, Some(at)).await.unwrap();
             assert_eq!((count.raw, count.entered, count.exited), (raw, entered, exited), "{name} at {at}: {:?}", count.baseline);
+            explained::check(case, &query, &space, &count, &story).await;
         }
         let (from, to) = (case.at(case.asked[0]), case.at(case.asked[1]));
         if from < to {

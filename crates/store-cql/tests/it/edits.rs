@@ -1,7 +1,7 @@
 //! Edits and settings where answers get lost, and edits too large for one write.
 
 use engines::Proxy;
-use occupancy::edit::{Change, Edit};
+use occupancy::edit::{Change, Edit, Note};
 use occupancy::installation::Installation;
 use occupancy::time::UnixMs;
 use occupancy::topology::{Document, Side};
@@ -11,7 +11,8 @@ use store_cql::{CqlOptions, CqlStore};
 use crate::cluster;
 
 fn retraction(reason: &str) -> Edit {
-    Edit { made_at: UnixMs::CLOCK_SET, change: Change::Retraction { id: "c1".parse().unwrap(), reason: reason.to_owned() } }
+    let note = Note { reason: reason.to_owned(), by: None };
+    Edit { made_at: UnixMs::CLOCK_SET, change: Change::Retraction { id: "c1".parse().unwrap(), note } }
 }
 
 /// A campus of so many DPUs; each takes more than 100 bytes as it is stored.

@@ -1,12 +1,13 @@
 //! Edits and settings: of two that race, one is told.
 
-use occupancy::edit::{Change, Edit};
+use occupancy::edit::{Change, Edit, Note};
 
 use super::{Subject, at};
 use crate::{AppendError, Edits, Settings, Store};
 
 pub(super) fn edit(writer: usize, n: usize) -> Edit {
-    let change = Change::Retraction { id: format!("c{writer}-{n}").parse().unwrap(), reason: "miscounted".to_owned() };
+    let note = Note { reason: "miscounted".to_owned(), by: n.is_multiple_of(2).then(|| "ann".to_owned()) };
+    let change = Change::Retraction { id: format!("c{writer}-{n}").parse().unwrap(), note };
     Edit { made_at: at(9, 1), change }
 }
 

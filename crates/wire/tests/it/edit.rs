@@ -1,6 +1,6 @@
 //! The stored form of edits.
 
-use occupancy::edit::{Change, Correction, Edit};
+use occupancy::edit::{Change, Correction, Edit, Note};
 use occupancy::time::UnixMs;
 use proptest::prelude::{any, prop_assert_eq, proptest};
 use proptest::sample::Index;
@@ -13,7 +13,7 @@ fn at(text: &str) -> UnixMs {
     text.parse().unwrap()
 }
 
-fn edits() -> [(&'static str, Change); 4] {
+fn edits() -> [(&'static str, Change); 6] {
     let document = wire::document::from_toml(EXAMPLE).unwrap().into_domain(UnixMs::MIN).unwrap();
     let list = document.installations.clone();
     let correction = |id: &str, space: &str, count| Correction {
@@ -22,17 +22,15 @@ fn edits() -> [(&'static str, Change); 4] {
         at: at("2018-03-01T04:00:00Z"),
         count,
     };
+    let corrections = vec![correction("c1", "hall", 12), correction("c2", "campus", 0)];
+    let note = |reason: &str, by: Option<&str>| Note { reason: reason.into(), by: by.map(str::to_owned) };
     [
         ("topology", Change::Topology { root: "campus".parse().unwrap(), document, allow_removal: true }),
         ("installations", Change::Installations { dpu: "283".parse().unwrap(), list }),
-        (
-            "corrections",
-            Change::Corrections {
-                corrections: vec![correction("c1", "hall", 12), correction("c2", "campus", 0)],
-                reason: "counted".into(),
-            },
-        ),
-        ("retraction", Change::Retraction { id: "c1".parse().unwrap(), reason: "a \"mistake\"".into() }),
+        ("corrections", Change::Corrections { corrections: corrections.clone(), note: note("counted", None) }),
+        ("retraction", Change::Retraction { id: "c1".parse().unwrap(), note: note("a \"mistake\"", None) }),
+        ("corrections_by", Change::Corrections { corrections, note: note("counted", Some("ann@example.org")) }),
+        ("retraction_by", Change::Retraction { id: "c1".parse().unwrap(), note: note("", Some("Bö")) }),
     ]
 }
 
@@ -50,7 +48,7 @@ fn what_is_no_edit_of_a_known_version_is_refused() {
     for (stored, why) in [
         (&b""[..], "a stored edit cannot be read: EOF while parsing a value at line 1 column 0"),
         (br#"{"made_at":"2018-03-01T12:30:00Z"}"#, "a stored edit cannot be read: missing field `v` at line 1 column 34"),
-        (br#"{"v":2,"who":"knows"}"#, "a stored edit has version 2, this program reads version 1: use a newer program"),
+        (br#"{"v":3,"who":"knows"}"#, "a stored edit has version 3, this program reads versions 1 to 2: use a newer program"),
         (
             br#"{"v":1,"made_at":"noon","change":{"retraction":{"id":"c","reason":""}}}"#,
             "stored edit: made_at: \"noon\" is not an RFC 3339 time like 2018-02-26T16:06:02.903Z",

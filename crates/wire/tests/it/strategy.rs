@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use chrono::NaiveTime;
 use occupancy::crossing::{Direction, Heartbeat, Key};
-use occupancy::edit::{Change, Correction, Edit};
+use occupancy::edit::{Change, Correction, Edit, Note};
 use occupancy::installation::Installation;
 use occupancy::ledger::{self, Counters, Position, Totals};
 use occupancy::time::UnixMs;
@@ -65,13 +65,17 @@ pub(crate) fn document() -> impl Strategy<Value = Document> {
         .prop_map(|(spaces, resets, doorways, installations)| Document { spaces, resets, doorways, installations })
 }
 
+fn note() -> impl Strategy<Value = Note> {
+    (any::<String>(), option::of(any::<String>())).prop_map(|(reason, by)| Note { reason, by })
+}
+
 fn change() -> impl Strategy<Value = Change> {
     let correction = (id(), id(), instant(), any::<u32>()).prop_map(|(id, space, at, count)| Correction { id, space, at, count });
     prop_oneof![
         (id(), document(), any::<bool>()).prop_map(|(root, document, allow_removal)| Change::Topology { root, document, allow_removal }),
         (id(), vec(installation(), 0..4)).prop_map(|(dpu, list)| Change::Installations { dpu, list }),
-        (vec(correction, 0..4), any::<String>()).prop_map(|(corrections, reason)| Change::Corrections { corrections, reason }),
-        (id(), any::<String>()).prop_map(|(id, reason)| Change::Retraction { id, reason }),
+        (vec(correction, 0..4), note()).prop_map(|(corrections, note)| Change::Corrections { corrections, note }),
+        (id(), note()).prop_map(|(id, note)| Change::Retraction { id, note }),
     ]
 }
 

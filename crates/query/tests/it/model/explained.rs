@@ -1,0 +1,76 @@
+//! What explains a count adds up to it, and is what a naive walk sees at each installation.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use occupancy::count::Count;
+use occupancy::id::SpaceId;
+use occupancy::installation::Installation;
+use occupancy::time::UnixMs;
+use query::Query;
+
+use super::{Case, DOORWAYS, Happens, QUARTER_MS, inside};
+
+/// Entered, exited, and the numbers seen.
+type Sum = (i64, i64, BTreeSet<u64>);
+
+/// Checks what explains a count of `space`; `story` is all that happens to it.
+pub(super) async fn check(case: &Case, query: &Query, space: &SpaceId, count: &Count, story: &[(UnixMs, Happens)]) {
+    let told = query.explain(space, Some(count.at)).await.unwrap();
+    assert_eq!(told.count, *count);
+    let parts = || told.doorways.iter().flat_map(|doorway| doorway.installations.iter().map(move |one| (doorway, one)));
+    let (entered, exited) = parts().fold((0, 0), |(entered, exited), (_, one)| (entered + one.part.entered, exited + one.part.exited));
+    assert_eq!((entered, exited, count.baseline.count + entered - exited), (count.entered, count.exited, count.raw));
+
+    let since = count.baseline.at.unwrap_or(UnixMs::MIN);
+    let mut sums = sums(case, space, count, story);
+    for (doorway, one) in parts() {
+        let (entered, exited, seen) = sums.remove(&(doorway.doorway.id.to_string(), one.dpu.to_string(), one.from)).unwrap_or_default();
+        assert_eq!((one.part.entered, one.part.exited), (entered, exited), "{space} at {}: {one:?}", count.at);
+        let missing = seen.last().map(|last| (1, last - seen.first().unwrap() + 1 - seen.len() as u64));
+        assert_eq!(one.missing, Some(missing.into_iter().collect()), "{one:?}");
+        assert!(since <= one.from && one.from < one.to && one.to <= count.at.plus_ms(1));
+    }
+    assert!(sums.is_empty(), "{space} at {}: {sums:?} is left out", count.at);
+
+    let boundary: Vec<&str> =
+        DOORWAYS.iter().filter(|(_, a, b)| inside(space.as_str(), a) != inside(space.as_str(), b)).map(|(name, _, _)| *name).collect();
+    let mut shown: Vec<&str> = told.doorways.iter().map(|doorway| doorway.doorway.id.as_str()).collect();
+    assert!(shown.is_sorted());
+    shown.sort_by_key(|name| DOORWAYS.iter().position(|(one, _, _)| one == name));
+    assert_eq!(shown, boundary);
+
+    let installations = case.installations();
+    let from = count.baseline.at.or_else(|| parts().map(|(_, one)| one.from).min()).unwrap_or(count.at);
+    for doorway in &told.doorways {
+        let uncovered = |at: UnixMs| doorway.uncovered.iter().any(|(from, to)| (*from..*to).contains(&at));
+        let hung = |at: UnixMs| installations.iter().any(|one| one.doorway == doorway.doorway.id && one.covers(at));
+        let steps = (0..).map(|step| from.plus_ms(step * 5 * QUARTER_MS)).take_while(|at| *at <= count.at);
+        let edges = doorway.uncovered.iter().flat_map(|(from, to)| [from.plus_ms(-1), *from, to.plus_ms(-1), *to]);
+        for at in steps.chain(edges).chain([from, count.at]).filter(|at| (from..=count.at).contains(at)) {
+            assert_eq!(uncovered(at), !hung(at), "{} at {at}: {:?}", doorway.doorway.id, doorway.uncovered);
+        }
+        assert_eq!(count.uncovered.contains(&doorway.doorway.id), !doorway.uncovered.is_empty());
+    }
+}
+
+/// What each installation saw since the baseline: by doorway, DPU, and from when on it counted.
+fn sums(case: &Case, space: &SpaceId, count: &Count, story: &[(UnixMs, Happens)]) -> BTreeMap<(String, String, UnixMs), Sum> {
+    let begun = story.iter().rposition(|(at, happens)| *at <= count.at && !matches!(happens, Happens::Crossing(_)));
+    let since = begun.and_then(|place| story.get(place)).map_or(UnixMs::MIN, |(at, _)| *at);
+    assert_eq!(count.baseline.at.unwrap_or(UnixMs::MIN), since, "{space} at {}", count.at);
+    let installations = case.installations();
+    let mut sums: BTreeMap<(String, String, UnixMs), Sum> = BTreeMap::new();
+    for (at, happens) in story.iter().filter(|(at, _)| (since..=count.at).contains(at)) {
+        let Happens::Crossing((dpu, seq, _, enters)) = happens else { continue };
+        let hung = |one: &&Installation| one.dpu.as_str() == dpu && one.covers(*at);
+        let one = installations.iter().find(hung).unwrap();
+        let sum = sums.entry((one.doorway.to_string(), dpu.clone(), one.from.max(since))).or_default();
+        if *enters {
+            sum.0 += 1;
+        } else {
+            sum.1 += 1;
+        }
+        sum.2.extend(Some(*seq).filter(|seq| *seq > 0));
+    }
+    sums
+}
