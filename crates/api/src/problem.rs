@@ -30,6 +30,7 @@ pub(crate) enum Kind {
     UnknownSpace,
     UnknownDpu,
     FutureInstant,
+    BucketTooLarge,
     InvalidTopology,
     Conflict,
     PreconditionRequired,
@@ -59,6 +60,7 @@ impl Kind {
             Self::UnknownSpace => (StatusCode::NOT_FOUND, "unknown-space", "There is no such space"),
             Self::UnknownDpu => (StatusCode::NOT_FOUND, "unknown-dpu", "There is no such DPU"),
             Self::FutureInstant => (StatusCode::UNPROCESSABLE_ENTITY, "future-instant", "The instant is in the future"),
+            Self::BucketTooLarge => (StatusCode::UNPROCESSABLE_ENTITY, "bucket-too-large", "More crossings in one bucket than are walked"),
             Self::InvalidTopology => (StatusCode::UNPROCESSABLE_ENTITY, "invalid-topology", "The topology would not stand"),
             Self::Conflict => (StatusCode::CONFLICT, "conflict", "This conflicts with what there is"),
             Self::PreconditionRequired => (StatusCode::PRECONDITION_REQUIRED, "precondition-required", "Say which version you change"),
@@ -147,7 +149,10 @@ impl From<QueryError> for Problem {
             QueryError::UnknownSpace(_) => Kind::UnknownSpace,
             QueryError::UnknownDpu(_) => Kind::UnknownDpu,
             QueryError::Ahead { .. } => Kind::FutureInstant,
-            QueryError::EmptyRange { .. } | QueryError::Limit { .. } | QueryError::Spaces { .. } => Kind::BadQuery,
+            QueryError::BucketTooLarge { .. } => Kind::BucketTooLarge,
+            QueryError::EmptyRange { .. } | QueryError::Calendar { .. } | QueryError::Limit { .. } | QueryError::Spaces { .. } => {
+                Kind::BadQuery
+            }
             QueryError::Store(error) => return error.into(),
         };
         Self::new(kind, error.to_string())

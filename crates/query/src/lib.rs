@@ -5,6 +5,8 @@
 //! - An answer is made of one world (the edits up to one revision) and of totals read as of one moment, so it never
 //!   mixes two states of the same ledger.
 //! - What a DPU was last heard at is read *before* its totals: `settled` never claims more than the totals hold.
+//! - A history starts from totals of one moment and walks on from there: what is committed meanwhile may or may not be in
+//!   it, but nothing that was stored at that moment is left out or counted twice.
 //! - Over a [`Live`] view the same holds: see its own guarantees.
 //! - Every read is bounded: pages end at a limit, walks at a number of crossings given in the documentation.
 
@@ -14,11 +16,13 @@ mod dpus;
 mod effect;
 mod error;
 mod events;
+mod history;
 mod live;
 mod missing;
 mod quarantine;
 mod topology;
 mod verify;
+mod walk;
 
 use std::sync::Arc;
 
@@ -32,6 +36,7 @@ pub use dpus::{Dpu, State};
 pub use effect::{Delta, Effect};
 pub use error::{EditFailed, QueryError};
 pub use events::{Event, EventKey};
+pub use history::{History, HistoryBucket, HistoryCaps, HistoryKey, Series, Span, Stats};
 pub use live::{FRESH, Live};
 pub use missing::WALK_MOST;
 pub use store::{Quarantined, Reason, Source, StoreError};

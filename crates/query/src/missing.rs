@@ -12,6 +12,13 @@ use crate::{Query, verify::CHUNK};
 /// How many crossings are walked at most in search of missing ones.
 pub const WALK_MOST: usize = 200_000;
 
+/// How many numbers between the least and the greatest of a boot did not come; the device says it has come to `told`.
+/// `None` where there are no numbers.
+pub(crate) fn missing_of(seen: &BTreeSet<u64>, told: u64) -> Option<u64> {
+    let (first, newest) = (seen.first()?, seen.last()?);
+    Some((told.max(*newest) - first + 1).saturating_sub(seen.len() as u64))
+}
+
 impl Query {
     /// How many crossings of the DPU's current boot are missing: `max(seq) - min(seq) + 1` less those that came, where
     /// the heartbeat's `last_seq` counts as a maximum too. `None` where the DPU does not number them.
@@ -36,9 +43,7 @@ impl Query {
                 break;
             }
         }
-        let (Some(first), Some(newest)) = (seen.first(), seen.last()) else { return Ok(None) };
-        let told = heartbeat.filter(|beat| beat.boot == boot).map_or(0, |beat| beat.last_seq);
-        Ok(Some((told.max(*newest) - first + 1).saturating_sub(seen.len() as u64)))
+        Ok(missing_of(&seen, heartbeat.filter(|beat| beat.boot == boot).map_or(0, |beat| beat.last_seq)))
     }
 
     /// Adds the numbers of a boot's crossings on one day; returns how many crossings that day has.

@@ -5,6 +5,8 @@ mod answers;
 #[cfg(test)]
 mod edits;
 #[cfg(test)]
+mod history;
+#[cfg(test)]
 mod hooked;
 #[cfg(test)]
 mod live;
