@@ -12,12 +12,14 @@
 mod conditional;
 mod count;
 mod crossings;
+mod csv;
 mod cursor;
 mod dpus;
 mod edit;
 mod events;
 mod extract;
 mod health;
+mod history;
 mod installations;
 mod instant;
 mod metrics;
