@@ -9,6 +9,7 @@ use occupancy::id::SpaceId;
 use occupancy::time::UnixMs;
 
 use crate::copy::Copy;
+use crate::history::History;
 use crate::log::Log;
 use crate::status::Status;
 use crate::store_url::{Login, StoreUrl};
@@ -49,6 +50,8 @@ pub(crate) enum Task {
     Topology(Topology),
     /// Say how many people are in a space
     Count(Count),
+    /// Say what happened in a space in each minute, hour, day, week or month
+    History(History),
     /// Recompute every ledger from its crossings and compare; exit status 1 if anything differs
     Verify(Verify),
     /// Copy a store into an empty one of another kind, and compare the two

@@ -11,6 +11,7 @@ mod copy;
 mod count;
 mod demo;
 mod feeding;
+mod history;
 mod live;
 mod log;
 #[cfg(feature = "cql")]

@@ -28,6 +28,7 @@ async fn task(task: Task) -> Result<ExitCode> {
         Task::Replay(args) => crate::replay::replay(args).await,
         Task::Topology(args) => crate::topology::topology(args).await,
         Task::Count(args) => crate::count::count(args).await,
+        Task::History(args) => crate::history::history(args).await,
         Task::Verify(args) => crate::verify::verify(args).await,
         Task::Copy(args) => crate::copy::copy(args).await,
         Task::Status(args) => crate::status::status(args).await,
