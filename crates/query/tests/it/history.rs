@@ -78,6 +78,7 @@ fn edges(asked: &Asked, zone: Tz, from: UnixMs, to: UnixMs) -> Vec<UnixMs> {
             at = at.plus_ms(minutes * MINUTE_MS);
         }
     }
+    all.extend(days.last().map(|(start, _)| *start));
     let first = all.iter().rposition(|edge| *edge <= from).unwrap();
     let last = all.iter().position(|edge| *edge >= to).unwrap();
     all[first..=last].to_vec()
