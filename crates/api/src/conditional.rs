@@ -23,7 +23,8 @@ pub(crate) fn etag(body: &[u8]) -> String {
     tag
 }
 
-/// Tags every successful read, and answers 304 where nothing changed. The past can change, so caches must ask.
+/// Tags every successful read that has no tag of its own, and answers 304 where nothing changed. The past can change, so
+/// caches must ask.
 pub(crate) async fn tag(request: Request, next: Next) -> Response {
     let reads = request.method() == Method::GET;
     let known = Tags::of(request.headers(), &IF_NONE_MATCH);
@@ -36,7 +37,8 @@ pub(crate) async fn tag(request: Request, next: Next) -> Response {
     let Ok(bytes) = axum::body::to_bytes(body, usize::MAX).await else {
         return Problem::new(Kind::Internal, "the answer broke off").into_response();
     };
-    let tag = etag(&bytes);
+    let own = parts.headers.get(ETAG).and_then(|tag| tag.to_str().ok()).map(str::to_owned);
+    let tag = own.unwrap_or_else(|| etag(&bytes));
     let unchanged = known.is_some_and(|known| known.matches(&tag));
     parts.headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     parts.headers.extend(HeaderValue::try_from(tag).map(|tag| (ETAG, tag)));

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use occupancy::crossing::{Direction, Key};
 use occupancy::id::{DpuId, SpaceId};
 use occupancy::time::UnixMs;
-use query::{EventKey, Source};
+use query::{EventKey, HistoryKey, Source};
 
 use crate::problem::{Kind, Problem};
 
@@ -26,9 +26,12 @@ pub(crate) fn encode(place: &impl Place) -> String {
 pub(crate) fn decode<P: Place>(cursor: Option<&str>) -> Result<Option<P>, Problem> {
     let Some(cursor) = cursor else { return Ok(None) };
     let place = URL_SAFE_NO_PAD.decode(cursor).ok().and_then(|bytes| P::read(std::str::from_utf8(&bytes).ok()?));
-    let unreadable =
-        || Problem::new(Kind::BadQuery, "the cursor is none: take the `next` of the page before, and the same other parameters");
     place.map(Some).ok_or_else(unreadable)
+}
+
+/// What is said of a cursor that is none, or of another list.
+pub(crate) fn unreadable() -> Problem {
+    Problem::new(Kind::BadQuery, "the cursor is none: take the `next` of the page before, and the same other parameters")
 }
 
 impl Place for DpuId {
@@ -74,6 +77,16 @@ impl Place for EventKey {
     }
 }
 
+impl Place for HistoryKey {
+    fn write(&self) -> String {
+        format!("history/{}/{}", self.place, self.start.ms())
+    }
+    fn read(text: &str) -> Option<Self> {
+        let mut parts = text.strip_prefix("history/")?.splitn(2, '/');
+        Some(Self { place: part(&mut parts)?, start: UnixMs::new(part(&mut parts)?).ok()? })
+    }
+}
+
 fn part<'a, T: FromStr>(parts: &mut impl Iterator<Item = &'a str>) -> Option<T> {
     parts.next()?.parse().ok()
 }
@@ -89,6 +102,8 @@ mod tests {
         let source = Source { topic: "a/b".to_owned(), partition: -1, offset: i64::MAX, index: Source::WHOLE };
         assert_eq!(decode(Some(&encode(&event))), Ok(Some(event.clone())));
         assert_eq!(decode(Some(&encode(&source))), Ok(Some(source)));
+        let bucket = HistoryKey { place: 3, start: UnixMs::MIN };
+        assert_eq!(decode(Some(&encode(&bucket))), Ok(Some(bucket)));
         assert_eq!(decode::<DpuId>(None), Ok(None));
         assert!(decode::<Source>(Some(&encode(&event))).is_err());
         assert!(decode::<DpuId>(Some("%%%")).is_err());

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::header::{ACCEPT, CONTENT_TYPE, LINK, VARY};
+use axum::http::header::VARY;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use occupancy::id::SpaceId;
@@ -18,7 +18,7 @@ use utoipa_axum::routes;
 use crate::extract::{Id, Params};
 use crate::instant::Instant;
 use crate::problem::Problem;
-use crate::{App, cursor};
+use crate::{App, csv, cursor};
 
 pub(crate) fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(crossings))
@@ -96,18 +96,6 @@ impl LogEntry {
     }
 }
 
-/// Whether CSV is asked for by name, and not at weight 0.
-fn wants_csv(headers: &HeaderMap) -> bool {
-    let ranges = headers.get_all(ACCEPT).iter().filter_map(|accept| accept.to_str().ok()).flat_map(|accept| accept.split(','));
-    let csv = |range: &str| {
-        let mut parts = range.split(';').map(str::trim);
-        let named = parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case("text/csv"));
-        let weight = parts.find_map(|part| part.strip_prefix("q=")).map_or(Ok(1.0), str::parse::<f32>);
-        named && weight.is_ok_and(|weight| weight > 0.0)
-    };
-    ranges.into_iter().any(csv)
-}
-
 /// Which crossings of its boundary make a space's counts?
 ///
 /// Crossings of inner doorways are left out: nobody enters or leaves the space there. With `Accept: text/csv` the page
@@ -133,12 +121,9 @@ async fn crossings(
     let page = app.query.events(&space, from, to, after.as_ref(), range.limit).await?;
     let next = page.next.as_ref().map(cursor::encode);
     let crossings: Vec<LogEntry> = page.items.iter().map(LogEntry::of).collect();
-    let mut response = if wants_csv(&headers) {
-        let mut response = ([(CONTENT_TYPE, "text/csv; charset=utf-8")], to_csv(&crossings)).into_response();
-        let path = next
-            .map(|next| format!("</v1/spaces/{space}/crossings?from={from}&to={to}&limit={}&cursor={next}>; rel=\"next\"", range.limit));
-        response.headers_mut().extend(path.and_then(|link| HeaderValue::try_from(link).ok()).map(|link| (LINK, link)));
-        response
+    let mut response = if csv::wanted(&headers) {
+        let path = |next| format!("/v1/spaces/{space}/crossings?from={from}&to={to}&limit={}&cursor={next}", range.limit);
+        csv::page(to_csv(&crossings), next.map(path))
     } else {
         Json(Log { space: space.to_string(), crossings, next }).into_response()
     };

@@ -6,7 +6,9 @@ use utoipa::openapi::{Content, OpenApi as Description, Ref, RefOr, Response};
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::problem::{MEDIA_TYPE, ProblemBody};
-use crate::{App, corrections, count, crossings, dpus, events, explain, health, installations, quarantine, spaces, status, topology};
+use crate::{
+    App, corrections, count, crossings, dpus, events, explain, health, history, installations, quarantine, spaces, status, topology,
+};
 
 /// How many people are in a space, at any instant, and how do we know?
 #[derive(OpenApi)]
@@ -37,6 +39,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(Headcount::openapi())
         .merge(count::router())
         .merge(explain::router())
+        .merge(history::router())
         .merge(events::router())
         .merge(spaces::router())
         .merge(topology::router())

@@ -33,6 +33,7 @@ pub(crate) enum Kind {
     InvalidCorrection,
     KeyReused,
     BadHeader,
+    BucketTooLarge,
     InvalidTopology,
     Conflict,
     PreconditionRequired,
@@ -65,6 +66,7 @@ impl Kind {
             Self::InvalidCorrection => (StatusCode::UNPROCESSABLE_ENTITY, "invalid-correction", "This correction cannot be made"),
             Self::KeyReused => (StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused", "The Idempotency-Key names another request"),
             Self::BadHeader => (StatusCode::BAD_REQUEST, "bad-header", "A header cannot be read"),
+            Self::BucketTooLarge => (StatusCode::UNPROCESSABLE_ENTITY, "bucket-too-large", "More crossings in one bucket than are walked"),
             Self::InvalidTopology => (StatusCode::UNPROCESSABLE_ENTITY, "invalid-topology", "The topology would not stand"),
             Self::Conflict => (StatusCode::CONFLICT, "conflict", "This conflicts with what there is"),
             Self::PreconditionRequired => (StatusCode::PRECONDITION_REQUIRED, "precondition-required", "Say which version you change"),
@@ -153,7 +155,10 @@ impl From<QueryError> for Problem {
             QueryError::UnknownSpace(_) => Kind::UnknownSpace,
             QueryError::UnknownDpu(_) => Kind::UnknownDpu,
             QueryError::Ahead { .. } => Kind::FutureInstant,
-            QueryError::EmptyRange { .. } | QueryError::Limit { .. } | QueryError::Spaces { .. } => Kind::BadQuery,
+            QueryError::BucketTooLarge { .. } => Kind::BucketTooLarge,
+            QueryError::EmptyRange { .. } | QueryError::Calendar { .. } | QueryError::Limit { .. } | QueryError::Spaces { .. } => {
+                Kind::BadQuery
+            }
             QueryError::Store(error) => return error.into(),
         };
         Self::new(kind, error.to_string())

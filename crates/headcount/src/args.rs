@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 use occupancy::id::SpaceId;
-use occupancy::time::UnixMs;
 
 use crate::copy::Copy;
 use crate::correct::Correct;
+use crate::count::Count;
 use crate::explain::Explain;
+use crate::history::History;
 use crate::log::Log;
 use crate::status::Status;
 use crate::store_url::{Login, StoreUrl};
@@ -55,6 +56,8 @@ pub(crate) enum Task {
     Explain(Explain),
     /// Say how many people there were in a space: its count starts anew from there
     Correct(Correct),
+    /// Say what happened in a space in each minute, hour, day, week or month
+    History(History),
     /// Recompute every ledger from its crossings and compare; exit status 1 if anything differs
     Verify(Verify),
     /// Copy a store into an empty one of another kind, and compare the two
@@ -279,24 +282,6 @@ pub(crate) struct Apply {
     /// The server
     #[arg(long, env = "HEADCOUNT_SERVER", value_name = "URL", default_value = "http://127.0.0.1:8080")]
     pub server: String,
-}
-
-/// `count`
-#[derive(Debug, clap::Args)]
-pub(crate) struct Count {
-    /// The space
-    pub space: SpaceId,
-    /// At which instant (2018-02-26T16:06:02Z); without it, now
-    #[arg(long, value_name = "TIME")]
-    pub at: Option<UnixMs>,
-    /// The server to ask
-    #[arg(long, env = "HEADCOUNT_SERVER", value_name = "URL", default_value = "http://127.0.0.1:8080")]
-    pub server: String,
-    /// Read this store instead; no server may have a fjall: store open
-    #[arg(long, value_name = "URL")]
-    pub store: Option<StoreUrl>,
-    #[command(flatten)]
-    pub login: Login,
 }
 
 /// `verify`

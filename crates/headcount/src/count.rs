@@ -4,12 +4,32 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use occupancy::baseline::Kind;
+use occupancy::id::SpaceId;
+use occupancy::time::UnixMs;
 use query::Query;
 use serde::Deserialize;
 
-use crate::args::Count;
 use crate::ask::Server;
+use crate::store_url::{Login, StoreUrl};
 use crate::{clock, opened};
+
+/// Flags of `count`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Count {
+    /// The space
+    pub space: SpaceId,
+    /// At which instant (2018-02-26T16:06:02Z); without it, now
+    #[arg(long, value_name = "TIME")]
+    pub at: Option<UnixMs>,
+    /// The server to ask
+    #[arg(long, env = "HEADCOUNT_SERVER", value_name = "URL", default_value = "http://127.0.0.1:8080")]
+    pub server: String,
+    /// Read this store instead; no server may have a fjall: store open
+    #[arg(long, value_name = "URL")]
+    pub store: Option<StoreUrl>,
+    #[command(flatten)]
+    pub login: Login,
+}
 
 /// Asks a server, or reads a store that no server has open.
 pub(crate) async fn count(args: Count) -> Result<ExitCode> {

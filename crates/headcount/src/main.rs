@@ -13,6 +13,7 @@ mod count;
 mod demo;
 mod explain;
 mod feeding;
+mod history;
 mod live;
 mod log;
 #[cfg(feature = "cql")]

@@ -30,6 +30,7 @@ async fn task(task: Task) -> Result<ExitCode> {
         Task::Count(args) => crate::count::count(args).await,
         Task::Explain(args) => crate::explain::explain(args).await,
         Task::Correct(args) => crate::correct::correct(args).await,
+        Task::History(args) => crate::history::history(args).await,
         Task::Verify(args) => crate::verify::verify(args).await,
         Task::Copy(args) => crate::copy::copy(args).await,
         Task::Status(args) => crate::status::status(args).await,

@@ -104,9 +104,9 @@ pub enum Event {
     /// From here on the count starts at this many; before the crossings of the same ms.
     Baseline(i64),
     /// This many people entered.
-    Entered(u32),
+    Entered(u64),
     /// This many people exited.
-    Exited(u32),
+    Exited(u64),
 }
 
 /// A count and the first instant it held.
@@ -150,7 +150,7 @@ pub fn buckets(edges: impl IntoIterator<Item = UnixMs>, raw: i64, events: impl I
     let mut raw = raw;
     let mut found = Vec::new();
     for end in edges {
-        let mut open = Open::new(start, end, raw);
+        let mut open = OpenBucket::new(start, end, raw);
         while let Some((at, event)) = events.next_if(|(at, _)| *at < end) {
             open.take(at, event);
         }
@@ -163,7 +163,8 @@ pub fn buckets(edges: impl IntoIterator<Item = UnixMs>, raw: i64, events: impl I
 }
 
 /// A bucket in the making.
-struct Open {
+#[derive(Debug, Clone)]
+pub struct OpenBucket {
     bucket: Bucket,
     /// Since when `bucket.close` has held; the value before it is settled.
     since: UnixMs,
@@ -173,8 +174,10 @@ struct Open {
     people_ms: f64,
 }
 
-impl Open {
-    fn new(start: UnixMs, end: UnixMs, raw: i64) -> Self {
+impl OpenBucket {
+    /// The bucket `[start, end)`, from the raw count just before it.
+    #[must_use]
+    pub fn new(start: UnixMs, end: UnixMs, raw: i64) -> Self {
         let extreme = Extreme { count: raw.max(0), at: start };
         let bucket = Bucket { start, end, entered: 0, exited: 0, adjusted: 0, close: raw, min: extreme, max: extreme, mean: 0.0 };
         Self { bucket, since: start, settled: false, people_ms: 0.0 }
@@ -200,7 +203,8 @@ impl Open {
         self.since = at;
     }
 
-    fn take(&mut self, at: UnixMs, event: Event) {
+    /// Takes the next event: in order of time and, at one instant, baselines first.
+    pub fn take(&mut self, at: UnixMs, event: Event) {
         self.settle(at);
         let bucket = &mut self.bucket;
         match event {
@@ -209,17 +213,19 @@ impl Open {
                 bucket.close = count;
             }
             Event::Entered(people) => {
-                bucket.entered += u64::from(people);
-                bucket.close += i64::from(people);
+                bucket.entered += people;
+                bucket.close += people.cast_signed();
             }
             Event::Exited(people) => {
-                bucket.exited += u64::from(people);
-                bucket.close -= i64::from(people);
+                bucket.exited += people;
+                bucket.close -= people.cast_signed();
             }
         }
     }
 
-    fn close(mut self) -> Bucket {
+    /// The bucket, when all its events were taken.
+    #[must_use]
+    pub fn close(mut self) -> Bucket {
         self.settle(self.bucket.end);
         #[expect(clippy::cast_precision_loss, reason = "a mean needs no more than 53 bits")]
         let length_ms = self.bucket.end.since(self.bucket.start) as f64;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use chrono::{DateTime, Days, MappedLocalTime, NaiveDate, NaiveTime, SecondsFormat, TimeZone, Utc};
+use chrono::{DateTime, Days, FixedOffset, MappedLocalTime, NaiveDate, NaiveTime, SecondsFormat, TimeZone, Utc};
 use chrono_tz::Tz;
 
 /// Milliseconds in a UTC day.
@@ -141,6 +141,12 @@ pub fn day_start(zone: Tz, date: NaiveDate) -> Option<UnixMs> {
 #[must_use]
 pub fn local_date(zone: Tz, at: UnixMs) -> NaiveDate {
     at.utc().with_timezone(&zone).date_naive()
+}
+
+/// What the clocks of `zone` show at `at`, and how far they are from UTC.
+#[must_use]
+pub fn local_time(zone: Tz, at: UnixMs) -> DateTime<FixedOffset> {
+    at.utc().with_timezone(&zone).fixed_offset()
 }
 
 /// `days` later (earlier when negative); `None` beyond what a date can hold.

@@ -34,9 +34,7 @@ impl Query {
     /// # Errors
     /// A space is unknown, the instant too far ahead of the clock, the list empty or too long, or the store fails.
     pub async fn counts(&self, spaces: &[SpaceId], at: Option<UnixMs>) -> Result<Vec<Count>, QueryError> {
-        if spaces.is_empty() || spaces.len() > SPACES_MOST {
-            return Err(QueryError::Spaces { asked: spaces.len(), most: SPACES_MOST });
-        }
+        check_number(spaces)?;
         let world = self.world_of(spaces, at).await?;
         Ok(self.read(&world, spaces, at).await?.counts(self.settings.silent_after_ms))
     }
@@ -47,52 +45,49 @@ impl Query {
         if let Some(at) = at.filter(|at| *at > latest) {
             return Err(QueryError::Ahead { at, latest });
         }
-        let unknown = |world: &World| spaces.iter().find(|space| world.space(space.as_str()).is_none());
         let recent = self.topology.recent().await?.world;
-        if unknown(&recent).is_none() {
+        if check_known(&recent, spaces).is_ok() {
             return Ok(recent);
         }
-        // Somebody may have made it a moment ago, through another process.
+        // Somebody may have made a space a moment ago, through another process.
         let current = self.topology.current().await?.world;
-        match unknown(&current) {
-            Some(space) => Err(QueryError::UnknownSpace(space.to_string())),
-            None => Ok(current),
-        }
+        check_known(&current, spaces)?;
+        Ok(current)
     }
 
     /// What the counts of spaces need; of one that is not there, nothing.
     pub(crate) async fn read(&self, world: &World, spaces: &[SpaceId], at: Option<UnixMs>) -> Result<Read, QueryError> {
         let now = (self.clock)();
         let latest = now.plus_ms(self.settings.max_clock_ahead_ms);
-        let hung = hung(world, spaces);
-        let counters = self.counters_of(hung.iter().map(|one| &one.dpu)).await?;
+        let hung = ever_hung(world, spaces);
+        let counters = self.counters_of(hung.iter().map(|one| &one.dpu).collect()).await?;
         let newest = hung
             .iter()
             .filter_map(|one| counters.get(&one.dpu)?.last.map(|key| key.at).filter(|at| one.covers(*at) && *at <= latest))
             .max();
         let at = at.unwrap_or_else(|| newest.map_or(now, |newest| newest.max(now)));
         let plans: Vec<Plan> = spaces.iter().filter_map(|space| world.plan(space.as_str(), at)).collect();
-        let totals = self.look_up(&plans).await?;
+        let totals = self.look_up(plans.iter().flat_map(Plan::lookups).collect()).await?;
         Ok(Read { plans, counters, totals })
     }
 
     /// The realtime rows of those DPUs that have one.
-    async fn counters_of<'a>(&self, dpus: impl Iterator<Item = &'a DpuId>) -> Result<BTreeMap<DpuId, Counters>, QueryError> {
-        let dpus: Vec<DpuId> = dpus.collect::<BTreeSet<_>>().into_iter().cloned().collect();
+    pub(crate) async fn counters_of(&self, dpus: BTreeSet<&DpuId>) -> Result<BTreeMap<DpuId, Counters>, QueryError> {
+        let dpus: Vec<DpuId> = dpus.into_iter().cloned().collect();
         let found = self.store.counters(&dpus).await?;
         Ok(dpus.into_iter().zip(found).filter_map(|(dpu, counters)| Some((dpu, counters?))).collect())
     }
 
-    /// The totals all plans need, each read once, all as of one moment.
-    async fn look_up(&self, plans: &[Plan]) -> Result<BTreeMap<(DpuId, UnixMs), Totals>, QueryError> {
+    /// Totals before instants, all as of one moment.
+    pub(crate) async fn look_up(&self, wanted: BTreeSet<(&DpuId, UnixMs)>) -> Result<Known, QueryError> {
         // Nothing comes before the beginning of time: those totals are zero.
-        let wanted = plans.iter().flat_map(Plan::lookups).filter(|(_, at)| *at > UnixMs::MIN);
-        let wanted: Vec<(DpuId, UnixMs)> = wanted.collect::<BTreeSet<_>>().into_iter().map(|(dpu, at)| (dpu.clone(), at)).collect();
+        let wanted = wanted.into_iter().filter(|(_, at)| *at > UnixMs::MIN);
+        let wanted: Vec<(DpuId, UnixMs)> = wanted.map(|(dpu, at)| (dpu.clone(), at)).collect();
         if wanted.is_empty() {
-            return Ok(BTreeMap::new());
+            return Ok(Known::default());
         }
         let found = self.store.totals(&wanted).await?;
-        Ok(wanted.into_iter().zip(found).collect())
+        Ok(Known(wanted.into_iter().zip(found).collect()))
     }
 }
 
@@ -100,14 +95,13 @@ impl Query {
 pub(crate) struct Read {
     pub(crate) plans: Vec<Plan>,
     pub(crate) counters: BTreeMap<DpuId, Counters>,
-    totals: BTreeMap<(DpuId, UnixMs), Totals>,
+    totals: Known,
 }
 
 impl Read {
     pub(crate) fn found(&self, term: &Term) -> Found {
-        let before = |at: UnixMs| self.totals.get(&(term.dpu.clone(), at)).copied().unwrap_or_default();
         let heard = self.counters.get(&term.dpu).and_then(|counters| counters.heard);
-        Found { lo: before(term.lo), hi: before(term.hi), heard }
+        Found { lo: self.totals.before(&term.dpu, term.lo), hi: self.totals.before(&term.dpu, term.hi), heard }
     }
 
     pub(crate) fn counts(&self, silent_after_ms: i64) -> Vec<Count> {
@@ -115,8 +109,31 @@ impl Read {
     }
 }
 
+/// Totals that were looked up.
+#[derive(Debug, Default)]
+pub(crate) struct Known(BTreeMap<(DpuId, UnixMs), Totals>);
+
+impl Known {
+    /// A DPU's totals before an instant.
+    pub(crate) fn before(&self, dpu: &DpuId, at: UnixMs) -> Totals {
+        self.0.get(&(dpu.clone(), at)).copied().unwrap_or_default()
+    }
+}
+
+/// Whether so many spaces can be asked for at once.
+pub(crate) fn check_number(spaces: &[SpaceId]) -> Result<(), QueryError> {
+    let asked = spaces.len();
+    if (1..=SPACES_MOST).contains(&asked) { Ok(()) } else { Err(QueryError::Spaces { asked, most: SPACES_MOST }) }
+}
+
+/// Whether there are such spaces.
+pub(crate) fn check_known(world: &World, spaces: &[SpaceId]) -> Result<(), QueryError> {
+    let unknown = spaces.iter().find(|space| world.space(space.as_str()).is_none());
+    unknown.map_or(Ok(()), |unknown| Err(QueryError::UnknownSpace(unknown.to_string())))
+}
+
 /// Everything that ever hung over the spaces' boundaries.
-fn hung<'a>(world: &'a World, spaces: &[SpaceId]) -> BTreeSet<&'a Installation> {
+fn ever_hung<'a>(world: &'a World, spaces: &[SpaceId]) -> BTreeSet<&'a Installation> {
     let doorways = spaces.iter().flat_map(|space| world.boundary(space.as_str()));
     doorways.flat_map(|(doorway, _)| world.over(doorway.as_str())).collect()
 }

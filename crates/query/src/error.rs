@@ -46,6 +46,25 @@ pub enum QueryError {
         /// The most there can be.
         most: usize,
     },
+    /// A range begins where no bucket can.
+    #[error("no bucket that holds {from} begins within the years 1 to 9999: ask for a later `from`")]
+    Calendar {
+        /// Its start.
+        from: UnixMs,
+    },
+    /// One bucket holds more than is walked for a page.
+    #[error(
+        "more than {most} crossings fall into the bucket from {start} to {end}, and no more are walked for a page: ask for a shorter \
+         interval, or with stats=flow for what needs no walk"
+    )]
+    BucketTooLarge {
+        /// The bucket's start.
+        start: UnixMs,
+        /// The bucket's end.
+        end: UnixMs,
+        /// The most there can be.
+        most: usize,
+    },
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -5,6 +5,8 @@
 //! - An answer is made of one world (the edits up to one revision) and of totals read as of one moment, so it never
 //!   mixes two states of the same ledger.
 //! - What a DPU was last heard at is read *before* its totals: `settled` never claims more than the totals hold.
+//! - A history starts from totals of one moment and walks on from there: what is committed meanwhile may or may not be in
+//!   it, but nothing that was stored at that moment is left out or counted twice.
 //! - Over a [`Live`] view the same holds: see its own guarantees.
 //! - Every read is bounded: pages end at a limit, walks at a number of crossings given in the documentation.
 
@@ -16,12 +18,14 @@ mod effect;
 mod error;
 mod events;
 mod explain;
+mod history;
 mod live;
 mod missing;
 mod quarantine;
 mod shift;
 mod topology;
 mod verify;
+mod walk;
 
 use std::sync::Arc;
 
@@ -37,6 +41,7 @@ pub use effect::{Delta, Effect};
 pub use error::{CorrectionFailed, EditFailed, QueryError};
 pub use events::{Event, EventKey};
 pub use explain::{DoorwayPart, Explained, InstallationPart};
+pub use history::{History, HistoryBucket, HistoryCaps, HistoryKey, Series, Span, Stats};
 pub use live::{FRESH, Live};
 pub use missing::WALK_MOST;
 pub use shift::Shift;

@@ -13,6 +13,13 @@ use crate::{Query, verify::CHUNK};
 /// How many crossings are walked at most in search of missing ones.
 pub const WALK_MOST: usize = 200_000;
 
+/// How many numbers between the least and the greatest of a boot did not come; the device says it has come to `told`.
+/// `None` where there are no numbers.
+pub(crate) fn missing_of(seen: &BTreeSet<u64>, told: u64) -> Option<u64> {
+    let (first, newest) = (seen.first()?, seen.last()?);
+    Some((told.max(*newest) - first + 1).saturating_sub(seen.len() as u64))
+}
+
 impl Query {
     /// How many crossings of the DPU's current boot are missing: `max(seq) - min(seq) + 1` less those that came, where
     /// the heartbeat's `last_seq` counts as a maximum too. `None` where the DPU does not number them.
@@ -33,7 +40,7 @@ impl Query {
             let known = seen.len();
             let (start, end) = (day.start(), day.start().plus_ms(DAY_MS));
             let number = |key: &Key| seen.extend(Some(key.seq).filter(|seq| key.boot == boot && *seq > 0));
-            walked += self.walk(&dpu.id, start, end, number).await?;
+            walked += self.show(&dpu.id, start, end, number).await?;
             // The day after a boot ended, or before it began.
             if seen.len() == known || walked >= WALK_MOST {
                 break;
@@ -57,17 +64,17 @@ impl Query {
                 boots.entry(key.boot).or_default().insert(key.seq);
             }
         };
-        self.walk(dpu, from, until, number).await?;
+        self.show(dpu, from, until, number).await?;
         Ok(boots.iter().filter_map(|(boot, seen)| Some((*boot, unseen(*boot, seen, heartbeat)?))).collect())
     }
 
     /// Shows every crossing in `[from, until)`, at most about [`WALK_MOST`]; returns how many there were.
-    async fn walk(&self, dpu: &DpuId, from: UnixMs, until: UnixMs, mut show: impl FnMut(&Key)) -> Result<usize, QueryError> {
+    async fn show(&self, dpu: &DpuId, from: UnixMs, until: UnixMs, mut to: impl FnMut(&Key)) -> Result<usize, QueryError> {
         let mut from = Key::first_at(from);
         let mut walked = 0;
         loop {
             let rows = self.store.crossings(dpu, from, until, CHUNK).await?;
-            rows.iter().for_each(|row| show(&row.key));
+            rows.iter().for_each(|row| to(&row.key));
             walked += rows.len();
             match rows.last() {
                 // The last row is read again as the first of the next chunk: a set does not mind.
@@ -80,7 +87,5 @@ impl Query {
 
 /// How many numbers of a boot are missing among those seen; `None` where there are none.
 fn unseen(boot: u64, seen: &BTreeSet<u64>, heartbeat: Option<Heartbeat>) -> Option<u64> {
-    let told = heartbeat.filter(|beat| beat.boot == boot).map_or(0, |beat| beat.last_seq);
-    let (first, newest) = (seen.first()?, told.max(*seen.last()?));
-    Some((newest - first + 1).saturating_sub(seen.len() as u64))
+    missing_of(seen, heartbeat.filter(|beat| beat.boot == boot).map_or(0, |beat| beat.last_seq))
 }

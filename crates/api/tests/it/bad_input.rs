@@ -54,6 +54,13 @@ async fn reads_of_what_is_not_there_or_not_possible_are_refused() {
         ("/v1/spaces/hall/crossings?limit=10001", 400, "bad-query"),
         ("/v1/spaces/hall/crossings?limit=-1", 400, "bad-query"),
         ("/v1/spaces/hall/crossings?cursor=hello", 400, "bad-query"),
+        ("/v1/spaces/nowhere/history", 404, "unknown-space"),
+        ("/v1/history?space=hall&space=nowhere", 404, "unknown-space"),
+        ("/v1/history?space=a%20b", 400, "bad-id"),
+        ("/v1/spaces/hall/history?from=2024-03-01T12:00:00.001Z", 422, "future-instant"),
+        ("/v1/spaces/hall/history?limit=-1", 400, "bad-query"),
+        ("/v1/spaces/hall/history?cursor=hello", 400, "bad-query"),
+        ("/v1/spaces/hall/history?cursor=aGlzdG9yeS8xLzA", 400, "bad-query"),
         ("/v1/dpus?cursor=%ff", 400, "bad-query"),
         ("/v1/dpus?placed=maybe", 400, "bad-query"),
         ("/v1/dpus?limit=99999999999999999999", 400, "bad-query"),
@@ -65,6 +72,38 @@ async fn reads_of_what_is_not_there_or_not_possible_are_refused() {
         assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (status, problem), "{path}: {}", answer.text());
     }
     assert_eq!(server.get("/v1/spaces/hall/count?at=0001-01-01T00:00:00Z").await.status, 200, "long ago is no mistake");
+}
+
+#[tokio::test]
+async fn history_that_cannot_be_told_is_refused_with_what_can_be() {
+    let server = Server::campus().await;
+    let many = format!("/v1/history?{}", "space=hall&".repeat(1001));
+    let hall = |query: &str| format!("/v1/spaces/hall/history?{query}");
+    for (path, names) in [
+        (hall("interval=2h"), "there is no \"2h\": expected 1m, 5m, 15m, 30m, 1h, 1d, 1w, 1mo"),
+        (hall("interval="), "there is no \"\": expected 1m"),
+        (hall("interval=1h&interval=1h"), "`interval` stands twice"),
+        (hall("tz=Mars/Olympus"), "\"Mars/Olympus\" is no IANA time zone"),
+        (hall("tz="), "no IANA time zone"),
+        (hall("stats=all"), "\"all\" is neither full nor flow"),
+        (hall("limit=0"), "a page holds 1 to 10000 entries, not 0"),
+        (hall("limit=10001"), "a page holds 1 to 10000 entries, not 10001"),
+        (hall("limit=many"), "\"many\" is no number"),
+        (hall("from=2024-03-01T00:00:00Z&to=2024-03-01T00:00:00Z"), "is empty"),
+        (hall("from=2024-03-01T00:00:00Z&to=2024-02-01T00:00:00Z"), "is empty"),
+        (hall("from=yesterday"), "from: \"yesterday\" is not an RFC 3339 time"),
+        (hall("to=2024-03-01T00:00:00+01:00"), "a + in a time is written %2B"),
+        (hall("from=0001-01-01T00:00:00Z"), "ask for a later `from`"),
+        (hall("since=2024-03-01T00:00:00Z"), "there is no parameter \"since\": expected `from`, `to`"),
+        (hall("space=campus"), "there is no parameter \"space\""),
+        ("/v1/history?interval=1h".to_owned(), "1 to 1000 spaces can be asked for at once, not 0"),
+        (many, "1 to 1000 spaces can be asked for at once, not 1001"),
+    ] {
+        let answer = server.get(&path).await;
+        assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (400, "bad-query"), "{path}: {}", answer.text());
+        assert!(answer.json()["detail"].as_str().unwrap().contains(names), "{names}: {}", answer.text());
+    }
+    assert_eq!(server.get(&hall("to=9999-12-31T23:59:59.999Z&interval=1mo&tz=Etc/GMT%2B5")).await.status, 200);
 }
 
 #[tokio::test]

@@ -32,5 +32,5 @@ fn every_operation_is_described_in_words() {
             operations += 1;
         }
     }
-    assert_eq!(operations, 20);
+    assert_eq!(operations, 22);
 }

@@ -9,6 +9,8 @@ mod edits;
 #[cfg(test)]
 mod golden;
 #[cfg(test)]
+mod history;
+#[cfg(test)]
 mod routes;
 #[cfg(test)]
 mod support;

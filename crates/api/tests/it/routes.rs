@@ -7,7 +7,7 @@ use tower::ServiceExt;
 
 use crate::support::{NOW, Server};
 
-fn report() -> String {
+pub(crate) fn report() -> String {
     let crossing = |at: &str, direction: i64, seq: u64| json!({"at": at, "direction": direction, "seq": seq});
     let crossings = [
         crossing("2024-02-29T20:00:00.000Z", 1, 1),

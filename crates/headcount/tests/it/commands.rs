@@ -31,6 +31,17 @@ fn an_empty_server_says_what_to_do_first_and_it_works() {
     let (status, out, _) = run(&["count", "hall", "--server", &url]);
     assert_eq!(status, Some(0));
     assert!(out.starts_with("1 in hall at "), "{out}");
+    let (status, out, err) = run(&["history", "hall", "--interval", "1d", "--server", &url]);
+    assert_eq!(status, Some(0), "{err}");
+    let rows: Vec<Vec<&str>> = out.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(rows[0][1..], ["entered", "exited", "adjusted", "count", "raw", "min", "max", "mean", "missing"], "{out}");
+    let today = rows.last().unwrap();
+    assert_eq!((today[3], today[6], today.last()), ("1", "1", Some(&"partial")), "{out}");
+    let (status, out, _) = run(&["history", "hall", "--stats", "flow", "--json", "--server", &url]);
+    let answer: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((status, answer["buckets"].as_array().unwrap().len()), (Some(0), 25), "{out}");
+    let (status, _, err) = run(&["history", "hall", "--interval", "2h", "--server", &url]);
+    assert!(status == Some(1) && err.contains("the server says: interval: there is no \"2h\": expected 1m, 5m"), "{err}");
     let (status, out, _) = run(&["topology", "show", "campus", "--server", &url]);
     assert_eq!(status, Some(0));
     assert!(out.contains("[[doorway]]") && out.contains("id = \"cafe-door\""), "{out}");
@@ -166,7 +177,8 @@ fn a_simulated_campus_reports_through_trouble_and_every_total_holds() {
 fn help_names_every_command() {
     let (status, out, _) = run(&["--help"]);
     assert_eq!(status, Some(0));
-    for command in ["demo", "serve", "ingest", "simulate", "replay", "topology", "count", "explain", "correct", "verify", "copy", "status"]
+    for command in
+        ["demo", "serve", "ingest", "simulate", "replay", "topology", "count", "explain", "correct", "history", "verify", "copy", "status"]
     {
         assert!(out.lines().any(|line| line.trim_start().starts_with(command)), "{command} is not in\n{out}");
     }

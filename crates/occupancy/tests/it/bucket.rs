@@ -19,8 +19,8 @@ fn naive(edges: &[i64], mut raw: i64, events: &[(i64, Event)]) -> Vec<Bucket> {
             for (_, event) in events.iter().filter(|(at, _)| *at == ms) {
                 match *event {
                     Event::Baseline(n) => (adjusted, raw) = (adjusted + n - raw, n),
-                    Event::Entered(n) => (entered, raw) = (entered + u64::from(n), raw + i64::from(n)),
-                    Event::Exited(n) => (exited, raw) = (exited + u64::from(n), raw - i64::from(n)),
+                    Event::Entered(n) => (entered, raw) = (entered + n, raw + n.cast_signed()),
+                    Event::Exited(n) => (exited, raw) = (exited + n, raw - n.cast_signed()),
                 }
             }
             counts.push((raw.max(0), ms));
@@ -45,7 +45,7 @@ fn naive(edges: &[i64], mut raw: i64, events: &[(i64, Event)]) -> Vec<Bucket> {
 }
 
 fn event() -> impl Strategy<Value = (i64, Event)> {
-    (0i64..60, prop_oneof![(0i64..9).prop_map(Event::Baseline), (1u32..3).prop_map(Event::Entered), (1u32..3).prop_map(Event::Exited)])
+    (0i64..60, prop_oneof![(0i64..9).prop_map(Event::Baseline), (1u64..3).prop_map(Event::Entered), (1u64..3).prop_map(Event::Exited)])
 }
 
 proptest! {

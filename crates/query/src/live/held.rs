@@ -108,6 +108,14 @@ struct Unknown {
     /// Whether its totals now are asked for too. Then the past ones are most likely those at a baseline, and will be
     /// asked for again; instants of the past at random are not worth keeping.
     of_now: bool,
+    /// How many past ones there are: more than are kept belong to a history.
+    past: usize,
+}
+
+impl Unknown {
+    fn is_worth_keeping(&self) -> bool {
+        self.of_now && self.past <= PAST_MOST
+    }
 }
 
 impl<'a> Lookups<'a> {
@@ -116,12 +124,15 @@ impl<'a> Lookups<'a> {
         for (dpu, at) in before {
             if view.totals(dpu, *at).is_none() {
                 let changed = view.held.get(dpu).map_or(0, |held| held.changed);
-                unknown.insert(dpu, Unknown { changed, of_now: false });
+                unknown.insert(dpu, Unknown { changed, of_now: false, past: 0 });
             }
         }
         for (dpu, at) in before {
             if let Some(unknown) = unknown.get_mut(dpu) {
-                unknown.of_now |= view.held.get(dpu).is_some_and(|held| !held.is_past(*at));
+                match view.held.get(dpu) {
+                    Some(held) if !held.is_past(*at) => unknown.of_now = true,
+                    _ => unknown.past += 1,
+                }
             }
         }
         let totals = |(dpu, at): &(DpuId, UnixMs)| if unknown.contains_key(dpu) { None } else { view.totals(dpu, *at) };
@@ -140,7 +151,7 @@ impl<'a> Lookups<'a> {
 
     /// What is to be read after it, in a call of its own: totals over all time.
     pub(crate) fn to_check(&self) -> Vec<(DpuId, UnixMs)> {
-        self.unknown.iter().filter(|(_, unknown)| unknown.of_now).map(|(dpu, _)| (DpuId::clone(dpu), UnixMs::MAX)).collect()
+        self.unknown.iter().filter(|(_, unknown)| unknown.is_worth_keeping()).map(|(dpu, _)| (DpuId::clone(dpu), UnixMs::MAX)).collect()
     }
 
     /// All of them, given what was read.
@@ -155,7 +166,7 @@ impl<'a> Lookups<'a> {
                 totals
             }));
         }
-        let kept = self.unknown.into_iter().filter(|(_, unknown)| unknown.of_now);
+        let kept = self.unknown.into_iter().filter(|(_, unknown)| unknown.is_worth_keeping());
         for ((dpu, Unknown { changed, .. }), all_time) in kept.zip(over_all_time) {
             view.keep(dpu, changed, &past.remove(dpu).unwrap_or_default(), *all_time);
         }

@@ -300,6 +300,8 @@ async fn the_present_and_baselines_need_no_read_and_others_one() {
         entered(&[6]).await;
         assert_eq!(case.store.reads(), read, "the past alone is read once each time, and not kept");
     }
+    entered(&[1, 2, 3, 4, 6, 7, 21]).await;
+    assert_eq!((case.store.reads(), entered(&[11, 21]).await.1), (15, 0), "a history is read once and drives no baseline out");
 }
 
 #[tokio::test(start_paused = true)]

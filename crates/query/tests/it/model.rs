@@ -25,11 +25,13 @@ use crate::support::{doorway, edit, id, query, space, take};
 mod explained;
 
 const QUARTER_MS: i64 = 900_000;
+/// How many crossings come together.
+pub(crate) const BATCH: usize = 7;
 /// Five days, in quarters of an hour.
 const QUARTERS: i64 = 480;
-const SPACES: [(&str, Option<&str>); 5] =
+pub(crate) const SPACES: [(&str, Option<&str>); 5] =
     [("campus", None), ("hall", Some("campus")), ("room", Some("hall")), ("annex", Some("campus")), ("attic", Some("annex"))];
-const DOORWAYS: [(&str, &str, &str); 7] = [
+pub(crate) const DOORWAYS: [(&str, &str, &str); 7] = [
     ("front", "outside", "hall"),
     ("gate", "campus", "outside"),
     ("inner", "hall", "room"),
@@ -52,18 +54,18 @@ type Part = (i64, Option<i64>, usize, bool);
 
 /// A generated case; every time in ms since the first day.
 #[derive(Debug, Clone)]
-struct Case {
-    zone: Tz,
-    annex_zone: Option<Tz>,
-    first: UnixMs,
+pub(crate) struct Case {
+    pub(crate) zone: Tz,
+    pub(crate) annex_zone: Option<Tz>,
+    pub(crate) first: UnixMs,
     resets: BTreeMap<(usize, i64), Option<NaiveTime>>,
     /// For each DPU.
     hung: Vec<Vec<Part>>,
     corrections: Vec<(usize, i64, u32, bool)>,
     /// DPU, at, seq, +1, in the order they come.
-    crossings: Vec<(usize, i64, u64, bool)>,
-    asked: Vec<i64>,
-    page: usize,
+    pub(crate) crossings: Vec<(usize, i64, u64, bool)>,
+    pub(crate) asked: Vec<i64>,
+    pub(crate) page: usize,
 }
 
 /// Times that often coincide: quarters of an hour, or a ms beside.
@@ -71,13 +73,13 @@ fn time() -> impl Strategy<Value = i64> {
     (0..QUARTERS, prop_oneof![3 => Just(0), 1 => Just(-1), 1 => Just(1), 1 => 0..QUARTER_MS]).prop_map(|(q, ms)| q * QUARTER_MS + ms)
 }
 
-fn case() -> impl Strategy<Value = Case> {
+pub(crate) fn case() -> impl Strategy<Value = Case> {
     let clock = prop_oneof![3 => (0u32..96).prop_map(|q| NaiveTime::from_hms_opt(q / 4, q % 4 * 15, 0)), 1 => Just(None)];
     let resets = prop::collection::btree_map((0..SPACES.len(), -QUARTERS / 2..QUARTERS), clock, 0..5);
     let part = (0..100i64, prop::option::weighted(0.8, 1..200i64), 0..DOORWAYS.len(), any::<bool>());
     let hung = prop::collection::vec(prop::collection::vec(part, 0..5), 4);
     let corrections = prop::collection::vec((0..SPACES.len(), time(), 0u32..9, prop::bool::weighted(0.2)), 0..6);
-    let crossings = prop::collection::vec((0..4usize, time(), 0..3u64, any::<bool>()), 0..150);
+    let crossings = prop::collection::vec((0..4usize, time(), prop_oneof![3 => 0..3u64, 1 => 3..9u64], any::<bool>()), 0..150);
     let asked = prop::collection::vec(time(), 4);
     let places = (0..PLACES.len(), any::<bool>());
     (places, resets, hung, corrections, crossings, asked, 1..40usize).prop_map(
@@ -92,11 +94,16 @@ fn case() -> impl Strategy<Value = Case> {
 }
 
 impl Case {
-    fn at(&self, ms: i64) -> UnixMs {
+    pub(crate) fn at(&self, ms: i64) -> UnixMs {
         self.first.plus_ms(ms)
     }
 
-    fn installations(&self) -> Vec<Installation> {
+    /// When the batch with a crossing's number came.
+    pub(crate) fn appended(&self, batch: usize) -> UnixMs {
+        self.at(QUARTERS * QUARTER_MS + batch as i64)
+    }
+
+    pub(crate) fn installations(&self) -> Vec<Installation> {
         let mut all = Vec::new();
         for (dpu, parts) in self.hung.iter().enumerate() {
             let mut from = 0;
@@ -140,16 +147,16 @@ impl Case {
 
 /// What happens to a space, in the order it acts within a ms.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Happens {
+pub(crate) enum Happens {
     Reset,
     Correction(usize, u32),
     Crossing(Seen),
 }
 
 /// DPU, seq, whether +1, whether it enters.
-type Seen = (String, u64, bool, bool);
+pub(crate) type Seen = (String, u64, bool, bool);
 
-fn inside(space: &str, side: &str) -> bool {
+pub(crate) fn inside(space: &str, side: &str) -> bool {
     let mut here = Some(side);
     while let Some(name) = here {
         if name == space {
@@ -161,7 +168,7 @@ fn inside(space: &str, side: &str) -> bool {
 }
 
 /// The first instant, in steps of a quarter of an hour, at which clocks show `wall` or later.
-fn first_showing(zone: Tz, wall: NaiveDateTime) -> UnixMs {
+pub(crate) fn first_showing(zone: Tz, wall: NaiveDateTime) -> UnixMs {
     let mut at = wall.and_utc() - TimeDelta::hours(30);
     while at.with_timezone(&zone).naive_local() < wall {
         at += TimeDelta::minutes(15);
@@ -171,7 +178,7 @@ fn first_showing(zone: Tz, wall: NaiveDateTime) -> UnixMs {
 
 impl Case {
     /// Everything that happens to a space, in order of time.
-    fn story(&self, space: &str) -> Vec<(UnixMs, Happens)> {
+    pub(crate) fn story(&self, space: &str) -> Vec<(UnixMs, Happens)> {
         let mut story = self.resets_of(space);
         for (order, (place, ms, count, retracted)) in self.corrections.iter().enumerate() {
             if SPACES[*place].0 == space && !retracted {
@@ -221,7 +228,7 @@ impl Case {
     }
 }
 
-async fn fill<S: Store + 'static>(case: &Case, store: Arc<S>) -> query::Query {
+pub(crate) async fn fill<S: Store + 'static>(case: &Case, store: Arc<S>) -> query::Query {
     let query = query(&store, case.at(10 * QUARTERS * QUARTER_MS));
     edit(&query, Change::Topology { root: id("campus"), document: case.document(), allow_removal: false }).await;
     for (i, (place, ms, count, retracted)) in case.corrections.iter().enumerate() {
@@ -232,11 +239,11 @@ async fn fill<S: Store + 'static>(case: &Case, store: Arc<S>) -> query::Query {
             edit(&query, Change::Retraction { id: one, note: Note::default() }).await;
         }
     }
-    for (i, few) in case.crossings.chunks(7).enumerate() {
+    for (i, few) in case.crossings.chunks(BATCH).enumerate() {
         for dpu in 0..4 {
             let keys: Vec<Key> = few.iter().filter(|one| one.0 == dpu).map(|one| case.key(*one)).collect();
             if !keys.is_empty() {
-                take(&store, &dpu.to_string(), keys, None, case.at(QUARTERS * QUARTER_MS + i as i64)).await;
+                take(&store, &dpu.to_string(), keys, None, case.appended(i)).await;
             }
         }
     }
@@ -289,7 +296,7 @@ async fn check<S: Store + 'static>(case: &Case, store: Arc<S>) {
     assert_eq!(verified.differences, 0);
 }
 
-fn run(task: impl Future<Output = ()>) {
+pub(crate) fn run(task: impl Future<Output = ()>) {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(task);
 }
 
@@ -313,7 +320,7 @@ proptest::proptest! {
 }
 
 /// A new keyspace of the one node all cases share; `None` where Java or Maven is missing.
-async fn keyspace() -> Option<CqlStore> {
+pub(crate) async fn keyspace() -> Option<CqlStore> {
     static KEYSPACES: AtomicU32 = AtomicU32::new(0);
     let cassandra = engines::or_skip(Cassandra::shared()).unwrap()?;
     let number = KEYSPACES.fetch_add(1, Ordering::Relaxed);
