@@ -127,12 +127,12 @@ impl Query {
     ) -> Result<History, QueryError> {
         check_number(spaces)?;
         check_limit(caps.buckets, HistoryCaps::default().buckets)?;
-        if span.from >= span.to {
-            return Err(QueryError::EmptyRange { from: span.from, to: span.to });
-        }
         let now = (self.clock)();
         if span.from > now {
             return Err(QueryError::Ahead { at: span.from, latest: now });
+        }
+        if span.from >= span.to {
+            return Err(QueryError::EmptyRange { from: span.from, to: span.to });
         }
         let world = self.topology.current().await?.world;
         check_known(&world, spaces)?;

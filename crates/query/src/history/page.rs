@@ -119,7 +119,7 @@ impl<'a> Part<'a> {
     /// The raw count just before the first bucket.
     pub(super) fn raw(&self, totals: &Known) -> i64 {
         let found = |term: &Term| Found { lo: totals.before(&term.dpu, term.lo), hi: totals.before(&term.dpu, term.hi), heard: None };
-        self.opening.clone().map_or(0, |plan| plan.answer(found, 0).raw)
+        self.opening.as_ref().map_or(0, |plan| plan.answer(found, 0).raw)
     }
 
     /// Whether more may come into a bucket, given when each of what hung was last heard; see the module's documentation.

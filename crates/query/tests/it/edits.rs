@@ -133,7 +133,7 @@ async fn the_past_changes_from_the_first_instant_that_is_told_otherwise() {
     for (change, expected) in [
         (list(&[("front", "hall", january, Some(feb))]), vec![("campus", feb), ("hall", feb)]),
         (list(&[("front", "hall", january, Some(feb)), ("front", "outside", feb, None)]), vec![("campus", feb), ("hall", feb)]),
-        (list(&[("front", "hall", january, Some(march)), ("side", "hall", march, None)]), vec![("campus", march)]),
+        (list(&[("front", "hall", january, Some(march)), ("side", "hall", march, None)]), vec![("campus", march), ("hall", march)]),
         (list(&[("front", "hall", feb, None)]), vec![("campus", january), ("hall", january)]),
         (list(&[]), vec![("campus", january), ("hall", january)]),
     ] {
