@@ -28,7 +28,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "NUMBER", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=100))]
     pub connections: u16,
     /// Lanes of the server
-    /// Lanes of the server
+    #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub lanes: u16,
     /// The program [default: headcount beside this one]
     #[arg(long, value_name = "FILE")]
