@@ -139,3 +139,16 @@ impl Plan {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn nothing_has_to_be_told() {
+        Args::command().debug_assert();
+        let plan = Plan::of(&Args::try_parse_from(["headcount-bench"]).unwrap());
+        assert_eq!((plan.lanes, plan.connections, plan.backlog), (1, 10, 1_000_000));
+    }
+}
