@@ -16,7 +16,7 @@ use utoipa_axum::routes;
 
 use crate::App;
 use crate::cursor::{self, Place};
-use crate::edit::ShiftAnswer;
+use crate::edit::{How, ShiftAnswer};
 use crate::extract::{Document, Id, Params, parse};
 use crate::instant::Instant;
 use crate::problem::{Kind, Problem};
@@ -48,17 +48,6 @@ struct Which {
 
 fn hundred() -> usize {
     100
-}
-
-/// How to make them.
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-struct How {
-    /// Only say what would change.
-    #[serde(default)]
-    #[param(default = false)]
-    dry_run: bool,
 }
 
 /// Why a correction no longer holds.

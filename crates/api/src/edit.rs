@@ -5,13 +5,24 @@ use axum::http::StatusCode;
 use axum::http::header::ETAG;
 use axum::response::{IntoResponse, Response};
 use query::{Delta, Edited, Query, Shift};
-use serde::Serialize;
-use utoipa::ToSchema;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 use wire::document::{InstallationEntry, TopologyDocument};
 
 use crate::conditional::etag;
 use crate::instant::Instant;
 use crate::problem::{Kind, Problem};
+
+/// How to edit.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct How {
+    /// Only say what would change.
+    #[serde(default)]
+    #[param(default = false)]
+    pub(crate) dry_run: bool,
+}
 
 /// What an edit would change.
 #[derive(Serialize, ToSchema)]

@@ -31,12 +31,12 @@ struct ExplainAnswer {
     /// The correction it starts from; null where it starts from a reset or the beginning.
     correction: Option<CorrectionAnswer>,
     /// The doorways into and out of the space, by id. Inner ones are left out: nobody enters or exits the space there.
-    doorways: Vec<DoorwayAnswer>,
+    doorways: Vec<DoorwayPartAnswer>,
 }
 
 /// A doorway's part.
 #[derive(Serialize, ToSchema)]
-struct DoorwayAnswer {
+struct DoorwayPartAnswer {
     /// The doorway.
     #[schema(example = "front")]
     id: String,
@@ -126,7 +126,7 @@ impl InstallationPartAnswer {
     }
 }
 
-impl DoorwayAnswer {
+impl DoorwayPartAnswer {
     fn of(one: DoorwayPart) -> Self {
         Self {
             id: one.doorway.id.to_string(),
@@ -158,6 +158,6 @@ async fn explain(State(app): State<App>, Id(space): Id<SpaceId>, Params(At { at 
     Ok(Json(ExplainAnswer {
         count: CountAnswer::of(&count),
         correction: correction.map(CorrectionAnswer::of),
-        doorways: doorways.into_iter().map(DoorwayAnswer::of).collect(),
+        doorways: doorways.into_iter().map(DoorwayPartAnswer::of).collect(),
     }))
 }

@@ -10,30 +10,19 @@ use occupancy::installation::Installation;
 use occupancy::world::World;
 use query::EditFailed;
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use wire::document::{self, InstallationEntry};
 
 use crate::App;
 use crate::conditional::Precondition;
-use crate::edit::{DryRun, made, tagged};
+use crate::edit::{DryRun, How, made, tagged};
 use crate::extract::{Document, Id, Params};
 use crate::problem::{Kind, Problem};
 
 pub(crate) fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(read, write))
-}
-
-/// How to edit.
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-struct How {
-    /// Only say what would change.
-    #[serde(default)]
-    #[param(default = false)]
-    dry_run: bool,
 }
 
 /// Where a DPU hung, in order of time.

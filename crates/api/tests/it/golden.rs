@@ -34,3 +34,27 @@ fn every_operation_is_described_in_words() {
     }
     assert_eq!(operations, 22);
 }
+
+/// A schema goes by the name of its type, wherever that stands: of two alike one would describe the other's answers.
+#[test]
+fn no_two_schemas_have_the_same_name() {
+    let mut files = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+    let mut names = std::collections::BTreeSet::new();
+    while let Some(path) = files.pop() {
+        if path.is_dir() {
+            files.extend(std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        for described in text.split("ToSchema)]").skip(1) {
+            let declared = |line: &str| {
+                let line = line.trim_start_matches("pub(crate) ");
+                let rest = line.strip_prefix("struct ").or_else(|| line.strip_prefix("enum "))?;
+                rest.split(|c: char| !c.is_alphanumeric()).next().map(str::to_owned)
+            };
+            let name = described.lines().find_map(declared).unwrap();
+            assert!(names.insert(name.clone()), "{name} in {} is not the only one", path.display());
+        }
+    }
+    assert!(names.len() > 30, "{names:?}");
+}
