@@ -41,13 +41,9 @@ struct Which {
     /// The `next` of the page before.
     cursor: Option<String>,
     /// How many corrections a page holds: 1 to 1,000.
-    #[serde(default = "hundred")]
+    #[serde(default = "cursor::page_items")]
     #[param(default = 100, minimum = 1, maximum = 1000)]
     limit: usize,
-}
-
-fn hundred() -> usize {
-    100
 }
 
 /// Why a correction no longer holds.

@@ -29,6 +29,11 @@ pub(crate) fn decode<P: Place>(cursor: Option<&str>) -> Result<Option<P>, Proble
     place.map(Some).ok_or_else(unreadable)
 }
 
+/// How many items a page holds where nobody says.
+pub(crate) fn page_items() -> usize {
+    100
+}
+
 /// What is said of a cursor that is none, or of another list.
 pub(crate) fn unreadable() -> Problem {
     Problem::new(Kind::BadQuery, "the cursor is none: take the `next` of the page before, and the same other parameters")
