@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::header::{CACHE_CONTROL, ETAG, IF_MATCH, IF_NONE_MATCH};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_MATCH};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -29,7 +29,9 @@ pub(crate) async fn tag(request: Request, next: Next) -> Response {
     let reads = request.method() == Method::GET;
     let known = Tags::of(request.headers(), &IF_NONE_MATCH);
     let response = next.run(request).await;
-    if !reads || response.status() != StatusCode::OK {
+    // What is told without end is never the same twice.
+    let whole = response.headers().get(CONTENT_TYPE).is_none_or(|content| content != "text/event-stream");
+    if !reads || !whole || response.status() != StatusCode::OK {
         return response;
     }
     let (mut parts, body) = response.into_parts();

@@ -25,6 +25,7 @@ mod health;
 mod history;
 mod installations;
 mod instant;
+mod live;
 mod metrics;
 mod openapi;
 mod problem;
@@ -42,11 +43,12 @@ use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use ingest::Intake;
 use occupancy::time::UnixMs;
-use query::Query;
+use query::{Query, Watch};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 
 pub use health::{Ready, probes};
+pub use live::LocalFeed;
 pub use metrics::{HttpMetrics, metrics_app};
 pub use openapi::openapi;
 
@@ -68,6 +70,8 @@ pub struct Feed {
 pub struct App {
     /// Answers.
     pub query: Arc<Query>,
+    /// Counts as they change.
+    pub watch: Arc<Watch>,
     /// The way in for crossings.
     pub intake: Arc<dyn Intake>,
     /// How the way in stands.

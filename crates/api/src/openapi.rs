@@ -7,7 +7,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::problem::{MEDIA_TYPE, ProblemBody};
 use crate::{
-    App, corrections, count, crossings, dpus, events, explain, health, history, installations, quarantine, spaces, status, topology,
+    App, corrections, count, crossings, dpus, events, explain, health, history, installations, live, quarantine, spaces, status, topology,
 };
 
 /// How many people are in a space, at any instant, and how do we know?
@@ -38,6 +38,7 @@ struct Headcount;
 pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(Headcount::openapi())
         .merge(count::router())
+        .merge(live::router())
         .merge(explain::router())
         .merge(history::router())
         .merge(events::router())

@@ -6,7 +6,7 @@ use ingest::IntakeError;
 use occupancy::edit::EditError;
 use occupancy::installation::InstallationError;
 use occupancy::topology::TopologyError;
-use query::{CorrectionFailed, EditFailed, QueryError, StoreError};
+use query::{CorrectionFailed, EditFailed, QueryError, StoreError, WatchFailed};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -45,6 +45,7 @@ pub(crate) enum Kind {
     StoreCorrupt,
     NotReady,
     Timeout,
+    TooManyClients,
     Internal,
 }
 
@@ -78,6 +79,7 @@ impl Kind {
             Self::StoreCorrupt => (StatusCode::INTERNAL_SERVER_ERROR, "store-corrupt", "What is stored cannot be read"),
             Self::NotReady => (StatusCode::SERVICE_UNAVAILABLE, "not-ready", "Not ready"),
             Self::Timeout => (StatusCode::SERVICE_UNAVAILABLE, "timeout", "No answer in time: try again"),
+            Self::TooManyClients => (StatusCode::SERVICE_UNAVAILABLE, "too-many-clients", "Too many clients watch: try again later"),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "The server made a mistake"),
         }
     }
@@ -160,6 +162,17 @@ impl From<QueryError> for Problem {
                 Kind::BadQuery
             }
             QueryError::Store(error) => return error.into(),
+        };
+        Self::new(kind, error.to_string())
+    }
+}
+
+impl From<WatchFailed> for Problem {
+    fn from(error: WatchFailed) -> Self {
+        let kind = match error {
+            WatchFailed::Full { .. } => Kind::TooManyClients,
+            WatchFailed::Stopping => Kind::Stopping,
+            WatchFailed::Query(error) => return error.into(),
         };
         Self::new(kind, error.to_string())
     }

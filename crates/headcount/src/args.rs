@@ -12,6 +12,7 @@ use crate::correct::Correct;
 use crate::count::Count;
 use crate::explain::Explain;
 use crate::history::History;
+use crate::live::WATCHERS_MOST;
 use crate::log::Log;
 use crate::status::Status;
 use crate::store_url::{Login, StoreUrl};
@@ -159,6 +160,9 @@ pub(crate) struct Serve {
     /// How many lanes commit side by side, without Kafka: one gathers most in each sync, more use more cores
     #[arg(long, env = "HEADCOUNT_LANES", value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub lanes: u16,
+    /// How many clients may watch counts live at once; each needs a connection of its own
+    #[arg(long, env = "HEADCOUNT_LIVE_CLIENTS", value_name = "NUMBER", default_value_t = WATCHERS_MOST)]
+    pub live_clients: u32,
     /// Take crossings from this Kafka cluster, and hand those that come over HTTP to it
     #[arg(long, env = "HEADCOUNT_KAFKA", value_name = "HOST:PORT,...")]
     pub kafka: Option<String>,

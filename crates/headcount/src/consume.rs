@@ -15,12 +15,11 @@ use prometheus::Registry;
 use store::Store;
 use wire::Report;
 
-use crate::args::{Ingest, Keep, Names, Times, Topic};
+use crate::args::{Ingest, Names, Times, Topic};
 use crate::feeding::{DRAIN, policy};
 use crate::opened;
 use crate::run::told_to_stop;
 use crate::server::{Answering, listen};
-use crate::store_url::StoreUrl;
 
 /// How long Kafka may take to acknowledge what is produced, in ms.
 const DELIVERY_TIMEOUT_MS: u64 = 30_000;
@@ -37,7 +36,9 @@ pub(crate) async fn ingest(args: Ingest) -> Result<ExitCode> {
     let listener = listen(args.metrics_listen, "--metrics-listen").await?;
     let store = opened::to_serve(&args.keep).await?;
     let registry = Registry::new();
-    let consuming = start(store.clone(), &args.keep, &args.kafka, &args.topic, args.times, &registry).await?;
+    // At a store of its own there is nobody to follow.
+    let feed = if args.keep.store.is_shared() { Some(changelog(&args.kafka, &args.topic.names)?) } else { None };
+    let consuming = start(store.clone(), feed, &args.kafka, &args.topic, args.times, &registry).await?;
     // Until here, with nothing under way, a signal ends the process at once, however long the store takes to answer.
     let stop = told_to_stop()?;
     let router: Router = api::metrics_app(registry).merge(api::probes(consuming.ready(store)));
@@ -94,24 +95,20 @@ pub(crate) async fn produce(producer: &Producer, reports: &[Report]) -> Result<(
     Ok(())
 }
 
-/// Where lanes publish what they changed: for the other processes at the same store, where there can be any.
-fn changelog(store: &StoreUrl, brokers: &str, names: &Names) -> Result<Option<Arc<dyn CountersFeed>>> {
-    if !store.is_shared() {
-        return Ok(None);
-    }
-    Ok(Some(Arc::new(Changelog::new(&kafka(brokers, names))?)))
+/// Where lanes publish what they changed for the other processes at the same store.
+pub(crate) fn changelog(brokers: &str, names: &Names) -> Result<Arc<dyn CountersFeed>> {
+    Ok(Arc::new(Changelog::new(&kafka(brokers, names))?))
 }
 
-/// Joins the consumer group over a store that was opened as `keep` says.
+/// Joins the consumer group over a store, and publishes to a feed, where somebody follows.
 pub(crate) async fn start(
     store: Arc<dyn Store>,
-    keep: &Keep,
+    feed: Option<Arc<dyn CountersFeed>>,
     brokers: &str,
     topic: &Topic,
     times: Times,
     registry: &Registry,
 ) -> Result<Consuming> {
-    let feed = changelog(&keep.store, brokers, &topic.names)?;
     start_with(TopicPolicy::Checked(wanted(topic)), store, feed, brokers, topic, times, registry).await
 }
 

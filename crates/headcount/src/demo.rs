@@ -18,6 +18,7 @@ use crate::ask::Server;
 use crate::campus::{self, Live, Plan};
 use crate::consume;
 use crate::feeding::Feeding;
+use crate::live::{Answers, WATCHERS_MOST};
 use crate::mock::Mock;
 use crate::run::told_to_stop;
 use crate::server::{Answering, listen};
@@ -47,13 +48,14 @@ pub(crate) async fn demo(args: Demo) -> Result<ExitCode> {
     let mock = Mock::start(&topic.names.topic, PARTITIONS)?;
     let registry = Registry::new();
     println!("in-process Kafka at {}, store in {}", mock.brokers, folder.display());
-    let consuming = consume::start_with(TopicPolicy::Trusted, store.clone(), None, &mock.brokers, &topic, TIMES, &registry).await?;
+    let answers = Answers::over(store.clone(), false, TIMES, WATCHERS_MOST, &registry)?;
+    let feed = Some(answers.feed());
+    let consuming = consume::start_with(TopicPolicy::Trusted, store.clone(), feed, &mock.brokers, &topic, TIMES, &registry).await?;
     let producer = consume::producer(&mock.brokers, &topic)?;
     let lanes = consuming.lanes().clone();
     let feeding = Feeding::Kafka(consuming);
-    let app = serve::app(&store, &feeding, TIMES, &registry)?;
-    let query = app.query.clone();
-    let answering = Answering::on(listener, api::app(app))?;
+    let answering = Answering::on(listener, api::app(serve::app(&answers, &feeding, &registry)?))?;
+    let Answers { query, watch, .. } = answers;
     let mut show = Show { query, producer, lanes, produced: 0, url: format!("http://{}", answering.address) };
     let server = Server::at(&show.url)?;
     let span = args.span.unwrap_or(Duration::MAX).saturating_sub(begun.elapsed());
@@ -67,7 +69,9 @@ pub(crate) async fn demo(args: Demo) -> Result<ExitCode> {
         shown = show.run(&server, args.seed) => shown,
         error = feeding.failed() => Err(error),
         () = stop => Ok(()),
+        never = watch.run() => match never {},
     };
+    watch.close();
     answering.stop().await;
     feeding.stop().await?;
     shown?;

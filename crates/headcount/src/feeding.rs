@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use api::Feed;
-use ingest::{Drained, EmbeddedConfig, EmbeddedIntake, Intake, Metrics, Policy};
+use ingest::{CountersFeed, Drained, EmbeddedConfig, EmbeddedIntake, Intake, Metrics, Policy};
 use ingest_kafka::KafkaIntake;
 use prometheus::Registry;
 use store::Store;
@@ -29,9 +29,15 @@ pub(crate) enum Feeding {
 
 impl Feeding {
     /// Lanes in this process.
-    pub(crate) async fn embedded(store: Arc<dyn Store>, times: Times, lanes: u16, registry: &Registry) -> Result<Self> {
+    pub(crate) async fn embedded(
+        store: Arc<dyn Store>,
+        feed: Arc<dyn CountersFeed>,
+        times: Times,
+        lanes: u16,
+        registry: &Registry,
+    ) -> Result<Self> {
         let config = EmbeddedConfig { lanes: lanes.into(), policy: policy(times), ..EmbeddedConfig::default() };
-        let intake = EmbeddedIntake::start(config, store, clock::system(), Metrics::new(registry)?).await?;
+        let intake = EmbeddedIntake::start(config, store, Some(feed), clock::system(), Metrics::new(registry)?).await?;
         Ok(Self::Embedded(Arc::new(intake)))
     }
 

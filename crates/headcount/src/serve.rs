@@ -1,21 +1,20 @@
 //! `serve`: the API, and the way in for crossings.
 
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use anyhow::Result;
 use api::{App, HttpMetrics};
 use occupancy::time::UnixMs;
 use prometheus::Registry;
 use query::Query;
-use store::Store;
 
-use crate::args::{Keep, Serve, Times};
+use crate::args::{Keep, Serve};
 use crate::feeding::Feeding;
+use crate::live::Answers;
 use crate::run::told_to_stop;
-use crate::server::{Answering, listen};
+use crate::server::{Answering, listen, raise_file_limit};
 use crate::store_url::StoreUrl;
-use crate::{clock, consume, live, opened};
+use crate::{clock, consume, opened};
 
 /// How long a request may take: longer than the way in waits for the store.
 const REQUEST_TIMEOUT_MS: u64 = 30_000;
@@ -30,42 +29,53 @@ pub(crate) async fn serve(args: Serve) -> Result<ExitCode> {
     if !args.consume && args.kafka.is_none() {
         anyhow::bail!("--consume false needs --kafka: crossings that come over HTTP have to go somewhere");
     }
+    raise_file_limit();
     // Ports first: a server that cannot listen touches no store.
     let listener = listen(args.listen, "--listen").await?;
     let metrics_listener = listen(args.metrics_listen, "--metrics-listen").await?;
     let store = opened::to_serve(&args.keep).await?;
     let registry = Registry::new();
+    let shared = args.keep.store.is_shared();
+    let answers = Answers::over(store.clone(), shared, args.times, args.live_clients, &registry)?;
     let feeding = match &args.kafka {
-        None => Feeding::embedded(store.clone(), args.times, args.lanes, &registry).await?,
+        None => Feeding::embedded(store, answers.feed(), args.times, args.lanes, &registry).await?,
         Some(brokers) if !args.consume => Feeding::Gateway(consume::gateway(brokers, &args.topic).await?),
-        Some(brokers) => Feeding::Kafka(consume::start(store.clone(), &args.keep, brokers, &args.topic, args.times, &registry).await?),
+        Some(brokers) => {
+            let feed = if shared { consume::changelog(brokers, &args.topic.names)? } else { answers.feed() };
+            Feeding::Kafka(consume::start(store, Some(feed), brokers, &args.topic, args.times, &registry).await?)
+        }
     };
     // Until here, with nothing under way, a signal ends the process at once, however long the store takes to answer.
     let stop = told_to_stop()?;
-    let viewed = live::view(store, &args, &registry)?;
-    let app = app(&viewed.store, &feeding, args.times, &registry)?;
-    let query = app.query.clone();
+    let follower = answers.follow(args.kafka.as_ref(), &args.topic)?;
+    let app = app(&answers, &feeding, &registry)?;
     let metrics = Answering::on(metrics_listener, api::metrics_app(registry))?;
     let answering = Answering::on(listener, api::app(app))?;
+    let Answers { query, watch, .. } = answers;
     greet(&answering, &metrics, &args.keep, &query).await?;
     let failed = tokio::select! {
         () = stop => None,
         error = feeding.failed() => Some(error),
-        never = query.topology().follow(), if viewed.has_others() => match never {},
+        never = query.topology().follow(), if follower.is_some() => match never {},
+        never = watch.run() => match never {},
     };
+    // Who watches would do so without end.
+    watch.close();
     // In this order nothing acknowledged is lost: no new requests, the last ones answered, then the lanes drained.
     answering.stop().await;
-    viewed.stop().await;
+    if let Some(follower) = follower {
+        follower.stop().await;
+    }
     feeding.stop().await?;
     metrics.stop().await;
     failed.map_or(Ok(ExitCode::SUCCESS), Err)
 }
 
 /// What the routes need.
-pub(crate) fn app(store: &Arc<dyn Store>, feeding: &Feeding, times: Times, registry: &Registry) -> Result<App> {
-    let settings = query::Settings { max_clock_ahead_ms: times.max_clock_ahead_ms, silent_after_ms: times.silent_after_ms };
+pub(crate) fn app(answers: &Answers, feeding: &Feeding, registry: &Registry) -> Result<App> {
     Ok(App {
-        query: Arc::new(Query::new(store.clone(), clock::system(), settings)),
+        query: answers.query.clone(),
+        watch: answers.watch.clone(),
         intake: feeding.intake(),
         feed: feeding.feed(),
         metrics: HttpMetrics::new(registry)?,

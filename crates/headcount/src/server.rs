@@ -10,6 +10,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
@@ -18,8 +19,8 @@ use tokio::task::{JoinHandle, JoinSet};
 const LAST_REQUESTS: Duration = Duration::from_secs(10);
 /// How long a connection may take over the head of a request, and sit idle.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
-/// Connections at once; more wait to be accepted.
-const CONNECTIONS: usize = 10_000;
+/// Connections at once, those that watch counts live among them; more wait to be accepted.
+const CONNECTIONS: usize = 16_384;
 /// The pause after a connection could not be accepted: most often this process has too many files open.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -28,6 +29,15 @@ pub(crate) struct Answering {
     pub(crate) address: SocketAddr,
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
+}
+
+/// Lets this process have as many files and connections open as the system allows it: the usual limit dates from a time
+/// when more than 1,024 were too many for a program, which the store's files and a few dashboards exceed.
+pub(crate) fn raise_file_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }) {
+        tracing::warn!(%error, "at most {:?} files and connections can be open at once", limit.current);
+    }
 }
 
 /// Listens; `flag` is what to choose another address with.

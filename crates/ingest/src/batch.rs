@@ -58,7 +58,7 @@ impl<A: Ack> Batch<A> {
     pub(crate) async fn commit(self, known: &mut HashMap<DpuId, Counters>, access: &Access) -> Result<(), StoreError> {
         let Self { ledgers, quarantine, mut answers } = self;
         let shares = ledgers.iter().map(|share| (&share.dpu, share.records.as_slice()));
-        let followed = access.shared.feed.as_deref().map(|feed| (feed, Touched::by(shares, known)));
+        let followed = access.shared.feed.as_deref().map(|feed| (feed, Touched::by(shares, known, feed.is_alone())));
         load(&ledgers, known, access).await?;
         let mut writes = Vec::with_capacity(ledgers.len());
         let mut merges = Vec::new();

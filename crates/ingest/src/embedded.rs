@@ -16,6 +16,7 @@ use wire::{Bad, Report};
 
 use crate::access::Shared;
 use crate::admit::{Arrival, Policy, admit};
+use crate::feed::CountersFeed;
 use crate::intake::{Intake, IntakeError, QuarantinedPart, Receipt, Waiting};
 use crate::item::{Ack, Item, Outcome};
 use crate::lane::{Drained, Lane, LaneConfig};
@@ -76,15 +77,21 @@ struct Share {
 }
 
 impl EmbeddedIntake {
-    /// Starts the lanes on the current runtime. No other process may write to the store.
+    /// Starts the lanes on the current runtime; they publish to `feed`, where somebody follows. No other process may write to the store.
     ///
     /// # Errors
     /// The store cannot be read.
-    pub async fn start(config: EmbeddedConfig, store: Arc<dyn Ledgers>, clock: Clock, metrics: Metrics) -> Result<Self, StoreError> {
+    pub async fn start(
+        config: EmbeddedConfig,
+        store: Arc<dyn Ledgers>,
+        feed: Option<Arc<dyn CountersFeed>>,
+        clock: Clock,
+        metrics: Metrics,
+    ) -> Result<Self, StoreError> {
         let runtime = tokio::runtime::Handle::current();
         let numbered = last_number(&*store, clock().ms() * 1000).await?;
         // As much as comes: here it is the disk that gathers commits.
-        let shared = Shared::new(store, None, metrics.clone(), u32::MAX);
+        let shared = Shared::new(store, feed, metrics.clone(), u32::MAX);
         let spawn = |_| Lane::spawn(&runtime, config.lane, shared.clone());
         let lanes = (0..config.lanes.max(1)).map(spawn).collect();
         Ok(Self { config, lanes, clock, metrics, numbered: AtomicI64::new(numbered), waiting: AtomicUsize::new(0) })

@@ -15,6 +15,12 @@ pub trait CountersFeed: Send + Sync {
     /// # Errors
     /// Not all is known to be published: try again.
     async fn publish(&self, changes: &[Change]) -> Result<(), FeedError>;
+
+    /// Whether all who follow began with this process, and none but it writes: then there is no owner before it whose
+    /// crossings they may not have been told of.
+    fn is_alone(&self) -> bool {
+        false
+    }
 }
 
 /// Why changes are not known to be published.
@@ -35,9 +41,9 @@ impl Touched {
     ///
     /// A DPU whose counters are not known yet may hold crossings that an owner before made durable and did not live to
     /// publish: it is touched from the beginning of time. Records that will be skipped touch it as well.
-    pub(crate) fn by<'a>(records: impl Iterator<Item = (&'a DpuId, &'a [Record])>, known: &HashMap<DpuId, Counters>) -> Self {
+    pub(crate) fn by<'a>(records: impl Iterator<Item = (&'a DpuId, &'a [Record])>, known: &HashMap<DpuId, Counters>, alone: bool) -> Self {
         let first = |records: &[Record]| records.iter().flat_map(|record| &record.crossings).map(|key| key.at).min();
-        let from = |dpu, records| if known.contains_key(dpu) { first(records) } else { Some(UnixMs::MIN) };
+        let from = |dpu, records| if alone || known.contains_key(dpu) { first(records) } else { Some(UnixMs::MIN) };
         Self(records.map(|(dpu, records)| (dpu.clone(), from(dpu, records))).collect())
     }
 

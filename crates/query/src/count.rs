@@ -10,8 +10,8 @@ use occupancy::ledger::{Counters, Totals};
 use occupancy::time::UnixMs;
 use occupancy::world::World;
 
-use crate::Query;
 use crate::error::QueryError;
+use crate::{Query, Snapshot};
 
 /// How many spaces can be asked for at once.
 pub const SPACES_MOST: usize = 1000;
@@ -45,13 +45,18 @@ impl Query {
         if let Some(at) = at.filter(|at| *at > latest) {
             return Err(QueryError::Ahead { at, latest });
         }
-        let recent = self.topology.recent().await?.world;
-        if check_known(&recent, spaces).is_ok() {
+        Ok(self.snapshot_of(spaces).await?.world)
+    }
+
+    /// A recent world, in which all these spaces are, and its revision.
+    pub(crate) async fn snapshot_of(&self, spaces: &[SpaceId]) -> Result<Snapshot, QueryError> {
+        let recent = self.topology.recent().await?;
+        if check_known(&recent.world, spaces).is_ok() {
             return Ok(recent);
         }
         // Somebody may have made a space a moment ago, through another process.
-        let current = self.topology.current().await?.world;
-        check_known(&current, spaces)?;
+        let current = self.topology.current().await?;
+        check_known(&current.world, spaces)?;
         Ok(current)
     }
 
@@ -133,7 +138,7 @@ pub(crate) fn check_known(world: &World, spaces: &[SpaceId]) -> Result<(), Query
 }
 
 /// Everything that ever hung over the spaces' boundaries.
-fn ever_hung<'a>(world: &'a World, spaces: &[SpaceId]) -> BTreeSet<&'a Installation> {
+pub(crate) fn ever_hung<'a>(world: &'a World, spaces: &[SpaceId]) -> BTreeSet<&'a Installation> {
     let doorways = spaces.iter().flat_map(|space| world.boundary(space.as_str()));
     doorways.flat_map(|(doorway, _)| world.over(doorway.as_str())).collect()
 }

@@ -101,6 +101,17 @@ impl Effect {
     }
 }
 
+/// From when on the counts of spaces before `now` may come out otherwise in two worlds, by any edits between them.
+pub(crate) fn differ_from(before: &World, after: &World, spaces: &[SpaceId], now: UnixMs) -> BTreeMap<SpaceId, UnixMs> {
+    let mut past = Past { before, after, now, resets: BTreeMap::new() };
+    let corrected = |space: &str| {
+        let [was, is] = [before, after].map(|world| world.corrections_of(space).into_iter().flatten().collect::<BTreeSet<_>>());
+        was.symmetric_difference(&is).map(|((at, _), _)| *at).min()
+    };
+    let from = |space: &SpaceId| past.differs_from(space.as_str()).into_iter().chain(corrected(space.as_str())).min();
+    spaces.iter().map(from).zip(spaces).filter_map(|(from, space)| Some((space.clone(), from?))).collect()
+}
+
 /// The spaces an installation can count towards: those around its doorway.
 fn around(world: &World, one: &Installation) -> BTreeSet<SpaceId> {
     let sides = world.doorway(one.doorway.as_str()).into_iter().flat_map(|doorway| doorway.between.iter().filter_map(Side::space));

@@ -139,3 +139,20 @@ pub enum CorrectionFailed {
     #[error(transparent)]
     Query(#[from] QueryError),
 }
+
+/// Why spaces cannot be watched.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WatchFailed {
+    /// Too many watch already.
+    #[error("{most} clients watch already, which is as many as there can be: try again later, or ask for counts now and then")]
+    Full {
+        /// The most there can be.
+        most: u32,
+    },
+    /// The server is stopping.
+    #[error("the server is stopping: try again")]
+    Stopping,
+    /// The spaces cannot be counted.
+    #[error(transparent)]
+    Query(#[from] QueryError),
+}

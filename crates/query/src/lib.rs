@@ -7,6 +7,7 @@
 //! - What a DPU was last heard at is read *before* its totals: `settled` never claims more than the totals hold.
 //! - A history starts from totals of one moment and walks on from there: what is committed meanwhile may or may not be in
 //!   it, but nothing that was stored at that moment is left out or counted twice.
+//! - What is [watched](Watch) ends as what is asked: see its own guarantees.
 //! - Over a [`Live`] view the same holds: see its own guarantees.
 //! - Every read is bounded: pages end at a limit, walks at a number of crossings given in the documentation.
 
@@ -26,6 +27,7 @@ mod shift;
 mod topology;
 mod verify;
 mod walk;
+mod watch;
 
 use std::sync::Arc;
 
@@ -38,7 +40,7 @@ pub use corrections::{BY_MOST_CHARS, CORRECTIONS_MOST, Corrected, Counted, REASO
 pub use count::SPACES_MOST;
 pub use dpus::{Dpu, State};
 pub use effect::{Delta, Effect};
-pub use error::{CorrectionFailed, EditFailed, QueryError};
+pub use error::{CorrectionFailed, EditFailed, QueryError, WatchFailed};
 pub use events::{Event, EventKey};
 pub use explain::{DoorwayPart, Explained, InstallationPart};
 pub use history::{History, HistoryBucket, HistoryCaps, HistoryKey, Series, Span, Stats};
@@ -48,6 +50,7 @@ pub use shift::Shift;
 pub use store::{Quarantined, Reason, Source, StoreError};
 pub use topology::{Edited, Snapshot, Topology};
 pub use verify::{Difference, Standing, Verified, verify};
+pub use watch::{LATE_MS, News, TELL_EVERY, WATCH_SPACES_MOST, Watch, Watcher};
 
 /// How answers are made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

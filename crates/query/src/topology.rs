@@ -8,7 +8,7 @@ use occupancy::edit::{Change, Edit};
 use occupancy::time::UnixMs;
 use occupancy::world::World;
 use store::{AppendError, Edits, StoreError};
-use tokio::sync::{Mutex, RwLock};
+use tokio::sync::{Mutex, RwLock, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::effect::Effect;
@@ -48,13 +48,26 @@ pub struct Topology {
     followed: StdMutex<Option<Instant>>,
     /// Edits of this process queue here instead of racing each other.
     editing: Mutex<()>,
+    /// The newest revision seen.
+    revision: watch::Sender<u64>,
 }
 
 impl Topology {
     /// The world of a store.
     #[must_use]
     pub fn new(edits: Arc<dyn Edits>) -> Self {
-        Self { edits, seen: RwLock::default(), followed: StdMutex::default(), editing: Mutex::default() }
+        Self {
+            edits,
+            seen: RwLock::default(),
+            followed: StdMutex::default(),
+            editing: Mutex::default(),
+            revision: watch::Sender::default(),
+        }
+    }
+
+    /// Tells of each new revision this process sees; only of its own edits, unless it [follows](Topology::follow) others.
+    pub(crate) fn revisions(&self) -> watch::Receiver<u64> {
+        self.revision.subscribe()
     }
 
     /// Follows the edits that other processes make, for as long as it is polled.
@@ -99,6 +112,7 @@ impl Topology {
             made.map_err(|error| StoreError::Corrupt(format!("edit {} cannot be made: {error}", next.revision)))?;
         }
         *seen = next.clone();
+        self.revision.send_replace(next.revision);
         Ok(next)
     }
 
@@ -145,6 +159,7 @@ impl Topology {
         let mut seen = self.seen.write().await;
         if seen.revision < revision {
             *seen = made.clone();
+            self.revision.send_replace(revision);
         }
         made
     }

@@ -11,6 +11,8 @@ mod golden;
 #[cfg(test)]
 mod history;
 #[cfg(test)]
+mod live;
+#[cfg(test)]
 mod routes;
 #[cfg(test)]
 mod support;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use api::{App, Feed, HttpMetrics, app};
+use api::{App, Feed, HttpMetrics, LocalFeed, app};
 use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
@@ -11,7 +11,7 @@ use http_body_util::BodyExt;
 use ingest::{EmbeddedConfig, EmbeddedIntake, Intake, IntakeError, Metrics, Receipt};
 use occupancy::time::Clock;
 use prometheus::Registry;
-use query::{Query, Settings};
+use query::{Query, Settings, Watch};
 use serde_json::{Value, json};
 use store::MemoryStore;
 use tower::ServiceExt;
@@ -22,6 +22,7 @@ pub(crate) const NOW: &str = "2024-03-01T12:00:00.000Z";
 pub(crate) struct Server {
     pub(crate) router: Router,
     pub(crate) registry: Registry,
+    pub(crate) watch: Arc<Watch>,
 }
 
 /// An answer, read to its end.
@@ -61,11 +62,11 @@ impl Answer {
 impl Server {
     /// An empty server.
     pub(crate) async fn new() -> Self {
-        let clock = clock();
         let store = Arc::new(MemoryStore::new());
-        let metrics = Metrics::new(&Registry::new()).unwrap();
-        let intake = EmbeddedIntake::start(EmbeddedConfig::default(), store.clone(), clock, metrics).await.unwrap();
-        Self::over(store, Arc::new(intake), Feed::default())
+        let (registry, query, watch) = answers(store.clone());
+        let (metrics, feed) = (Metrics::new(&Registry::new()).unwrap(), Arc::new(LocalFeed(watch.clone())));
+        let intake = EmbeddedIntake::start(EmbeddedConfig::default(), store, Some(feed), clock(), metrics).await.unwrap();
+        Self::of(10_000, (registry, query, watch), Arc::new(intake), Feed::default())
     }
 
     pub(crate) fn over(store: Arc<MemoryStore>, intake: Arc<dyn Intake>, feed: Feed) -> Self {
@@ -73,9 +74,13 @@ impl Server {
     }
 
     pub(crate) fn patient(timeout_ms: u64, store: Arc<MemoryStore>, intake: Arc<dyn Intake>, feed: Feed) -> Self {
-        let registry = Registry::new();
+        Self::of(timeout_ms, answers(store), intake, feed)
+    }
+
+    fn of(timeout_ms: u64, (registry, query, watch): (Registry, Arc<Query>, Arc<Watch>), intake: Arc<dyn Intake>, feed: Feed) -> Self {
         let router = app(App {
-            query: Arc::new(Query::new(store, clock(), Settings::default())),
+            watch: watch.clone(),
+            query,
             intake,
             feed: Arc::new(move || feed.clone()),
             metrics: HttpMetrics::new(&registry).unwrap(),
@@ -83,7 +88,7 @@ impl Server {
             started_at: "2024-03-01T11:00:00Z".parse().unwrap(),
             timeout_ms,
         });
-        Self { router, registry }
+        Self { router, registry, watch }
     }
 
     /// A server with a campus: a hall with a front door that DPU 1 hangs over, +1 enters.
@@ -117,6 +122,13 @@ impl Server {
     pub(crate) async fn post(&self, body: impl Into<Body>) -> Answer {
         self.call(Request::post("/v1/crossings").header("content-type", "application/json").body(body.into()).unwrap()).await
     }
+}
+
+fn answers(store: Arc<MemoryStore>) -> (Registry, Arc<Query>, Arc<Watch>) {
+    let registry = Registry::new();
+    let query = Arc::new(Query::new(store, clock(), Settings::default()));
+    let watch = Arc::new(Watch::new(query.clone(), 2, &registry).unwrap());
+    (registry, query, watch)
 }
 
 pub(crate) fn clock() -> Clock {

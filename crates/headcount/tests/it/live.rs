@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::cql::store;
 use crate::program::{Served, headcount, http, run};
+use crate::watched::{Events, live_equals_history};
 use engines::Kafka;
 
 const DPUS: u32 = 8;
@@ -127,6 +128,7 @@ fn what_another_process_commits_is_counted_from_memory() {
     };
     assert_eq!(after.0 - before.0, u64::from(DPUS) * 3, "counters, and totals now and where counting starts");
 
+    let mut events = Events::of(&scene.served.url, &["hall"]);
     let mut waits: Vec<Duration> = Vec::new();
     for i in 0..40 {
         let begun = Instant::now();
@@ -137,7 +139,17 @@ fn what_another_process_commits_is_counted_from_memory() {
     waits.sort_unstable();
     println!("from a post to its count: {:?} at the median, {:?} at most", waits[waits.len() / 2], waits[waits.len() - 1]);
     assert!(scene.metric("headcount_live_changes_total") >= 40);
-    let counted = format!("{} in hall at ", scene.entered);
+    live_equals_history(&scene.served, &mut events, &["hall"]);
+    // Before all crossings.
+    let url = scene.served.url.as_str();
+    assert_eq!(run(&["correct", "hall", "1000", "--at", "2024-05-01T12:00:00Z", "--server", url]).0, Some(0));
+    scene.enter(0..DPUS);
+    let begun = Instant::now();
+    while scene.count() != scene.entered + 1_000 {
+        assert!(begun.elapsed() < PATIENCE, "{} in the hall", scene.count());
+    }
+    live_equals_history(&scene.served, &mut events, &["hall"]);
+    let counted = format!("{} in hall at ", scene.entered + 1_000);
     assert_eq!(scene.served.stop(), Some(0));
     let (status, out, err) = run(&["count", "hall", "--store", &store]);
     assert!(status == Some(0) && out.starts_with(&counted), "{out}{err}");

@@ -31,3 +31,5 @@ mod program;
 mod roles;
 #[cfg(test)]
 mod tidy;
+#[cfg(test)]
+mod watched;

@@ -63,6 +63,11 @@ impl Served {
         (served, said)
     }
 
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.as_ref().unwrap().id()
+    }
+
     /// kill -9.
     pub(crate) fn kill(mut self) {
         self.end();

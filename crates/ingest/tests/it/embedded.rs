@@ -19,7 +19,7 @@ fn clock() -> Clock {
 
 async fn start(store: &Arc<Steered>, clock: Clock, config: EmbeddedConfig) -> Result<EmbeddedIntake, StoreError> {
     let metrics = Metrics::new(&prometheus::Registry::new()).unwrap();
-    EmbeddedIntake::start(config, Arc::clone(store) as Arc<dyn Ledgers>, clock, metrics).await
+    EmbeddedIntake::start(config, Arc::clone(store) as Arc<dyn Ledgers>, None, clock, metrics).await
 }
 
 fn report(name: &str, crossings: &[Key]) -> Report {

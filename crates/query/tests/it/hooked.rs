@@ -1,6 +1,6 @@
 //! A memory store to which something may happen while totals are read from it, and whose answers to edits may get lost.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -25,6 +25,7 @@ pub(crate) struct Hooked {
     next: Mutex<Option<Meanwhile>>,
     reads: AtomicUsize,
     lost: Mutex<Option<bool>>,
+    fails: AtomicBool,
 }
 
 impl Hooked {
@@ -41,6 +42,11 @@ impl Hooked {
     /// The answer to the next edit gets lost, whether the edit is made or not.
     pub(crate) fn lose_answer(&self, made: bool) {
         *self.lost.lock().unwrap() = Some(made);
+    }
+
+    /// From now on counters cannot be read, or can be.
+    pub(crate) fn fail(&self, fails: bool) {
+        self.fails.store(fails, Ordering::SeqCst);
     }
 
     /// How often totals were read.
@@ -62,6 +68,9 @@ impl Ledgers for Hooked {
     }
 
     async fn counters(&self, dpus: &[DpuId]) -> Result<Vec<Option<Counters>>, StoreError> {
+        if self.fails.load(Ordering::SeqCst) {
+            return Err(StoreError::Unavailable("out of order".to_owned()));
+        }
         self.inner.counters(dpus).await
     }
 

@@ -1,0 +1,172 @@
+//! Counts pushed by the program: live equals history, and thousands of clients at once.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant, UNIX_EPOCH};
+
+use occupancy::time::UnixMs;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use serde_json::{Value, json};
+
+use crate::program::{Seeded, Served};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+const SPACES: [&str; 3] = ["campus", "hall", "cafe"];
+
+/// A client that watches spaces.
+pub(crate) struct Events(BufReader<TcpStream>);
+
+impl Events {
+    pub(crate) fn of(url: &str, spaces: &[&str]) -> Self {
+        let host = url.trim_start_matches("http://");
+        let mut stream = TcpStream::connect(host).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let query: String = spaces.iter().map(|space| format!("space={space}&")).collect();
+        stream.write_all(format!("GET /v1/live?{query} HTTP/1.0\r\nhost: {host}\r\n\r\n").as_bytes()).unwrap();
+        Self(BufReader::with_capacity(512, stream))
+    }
+
+    /// The next event and its data; `None` at the end.
+    pub(crate) fn next(&mut self) -> Option<(String, Value)> {
+        let (mut event, mut line) = (String::new(), String::new());
+        loop {
+            line.clear();
+            if self.0.read_line(&mut line).expect("an event comes") == 0 {
+                return None;
+            }
+            if let Some(name) = line.strip_prefix("event: ") {
+                name.trim().clone_into(&mut event);
+            } else if let Some(data) = line.strip_prefix("data: ") {
+                return Some((event, serde_json::from_str(data).unwrap()));
+            }
+        }
+    }
+}
+
+/// Takes events until of each space the one told last is its count, at its instant and now.
+pub(crate) fn live_equals_history(served: &Served, events: &mut Events, spaces: &[&str]) {
+    let mut last: BTreeMap<String, Value> = BTreeMap::new();
+    let begun = Instant::now();
+    let holds = |last: &BTreeMap<String, Value>| {
+        spaces.iter().all(|space| {
+            let Some(told) = last.get(*space) else { return false };
+            let at = told["at"].as_str().unwrap();
+            let numbers = |count: &Value| ["raw", "entered", "exited", "baseline"].map(|key| count[key].clone());
+            *told == served.get(&format!("/v1/spaces/{space}/count?at={at}"))
+                && numbers(told) == numbers(&served.get(&format!("/v1/spaces/{space}/count")))
+        })
+    };
+    while !holds(&last) {
+        assert!(begun.elapsed() < PATIENCE, "told last: {last:?}");
+        let (event, told) = events.next().expect("the server goes on");
+        match event.as_str() {
+            "count" => drop(last.insert(told["space"].as_str().unwrap().to_owned(), told)),
+            "revised" => {}
+            other => panic!("{other}: {told}"),
+        }
+    }
+}
+
+fn ago(ms: u64) -> String {
+    #[expect(clippy::disallowed_methods, reason = "the server goes by the same clock")]
+    let now = std::time::SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
+    UnixMs::new(i64::try_from(now).unwrap() - i64::try_from(ms).unwrap()).unwrap().to_string()
+}
+
+/// A server with the topology of the README.
+fn served(folder: &std::path::Path) -> Served {
+    let served = Served::over(folder, &[]);
+    let file = crate::program::repository("examples/topology.toml");
+    assert_eq!(crate::program::run(&["topology", "apply", file.to_str().unwrap(), "--server", &served.url]).0, Some(0));
+    served
+}
+
+#[test]
+fn live_equals_history_on_the_embedded_store() {
+    let seed = u64::from(std::process::id());
+    println!("seed {seed}");
+    let mut random = Seeded(seed);
+    let folder = tempfile::tempdir().unwrap();
+    let served = served(folder.path());
+    let mut events = Events::of(&served.url, &SPACES);
+    for _ in 0..300 {
+        let at = match random.below(4) {
+            0 => ago(random.below(3 * 86_400_000)),
+            1 => ago(random.below(60_000)),
+            _ => ago(random.below(20)),
+        };
+        if random.below(20) == 0 {
+            let space = SPACES[usize::try_from(random.below(3)).unwrap()];
+            let body = json!({"corrections": [{"space": space, "at": at, "count": random.below(50)}]});
+            assert_eq!(served.http("POST", "/v1/corrections", &body.to_string()).0, 201);
+            continue;
+        }
+        let dpu = ["283", "284", "301"][usize::try_from(random.below(3)).unwrap()];
+        let direction = if random.below(2) == 0 { 1 } else { -1 };
+        let body = json!({"dpu_id": dpu, "crossings": [{"at": at, "direction": direction}]}).to_string();
+        // Sent twice now and then.
+        for _ in 0..=random.below(8) / 7 {
+            assert_eq!(served.http("POST", "/v1/crossings", &body).0, 200);
+        }
+    }
+    live_equals_history(&served, &mut events, &SPACES);
+    // The connection does not hold the server up, and ends with it.
+    assert_eq!(served.stop(), Some(0));
+    while events.next().is_some() {}
+}
+
+/// Resident memory of a process, in bytes.
+fn resident(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next()?.parse::<u64>().ok());
+    kib.unwrap() * 1024
+}
+
+/// What the kernel holds for TCP sockets in all, in bytes.
+fn sockets() -> u64 {
+    let all = std::fs::read_to_string("/proc/net/sockstat").unwrap();
+    let pages = all.lines().find_map(|line| line.strip_prefix("TCP:")?.split_whitespace().last()?.parse::<u64>().ok());
+    pages.unwrap() * 4096
+}
+
+#[test]
+fn two_thousand_clients_hear_the_latest_count_beside_one_that_does_not_listen() {
+    const CLIENTS: u64 = 2_000;
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let served = served(folder.path());
+    // So that what a first request makes is not counted as a client's.
+    live_equals_history(&served, &mut Events::of(&served.url, &SPACES), &SPACES);
+    let before = (resident(served.pid()), sockets());
+    let stalled = Events::of(&served.url, &SPACES);
+    let mut clients: Vec<Events> = (0..CLIENTS).map(|_| Events::of(&served.url, &["hall"])).collect();
+    for client in &mut clients {
+        assert_eq!(client.next().unwrap().0, "count");
+    }
+    let begun = Instant::now();
+    for n in 1..=200 {
+        let body = json!({"dpu_id": "283", "crossings": [{"at": ago(0), "direction": 1, "seq": n}], "boot": 7});
+        assert_eq!(served.http("POST", "/v1/crossings", &body.to_string()).0, 200);
+    }
+    let (posted, mut most) = (begun.elapsed(), 0);
+    for client in &mut clients {
+        let mut told = 1;
+        while client.next().is_some_and(|(_, count)| count["entered"] != 200) {
+            told += 1;
+        }
+        most = most.max(told);
+    }
+    let heard = begun.elapsed();
+    let after = (resident(served.pid()), sockets());
+    let each = after.0.saturating_sub(before.0) / CLIENTS;
+    println!(
+        "{CLIENTS} clients: {each} bytes each in the server, {} in the kernel for both ends",
+        after.1.saturating_sub(before.1) / CLIENTS
+    );
+    println!("200 crossings posted in {posted:?}, all heard the last after {heard:?}, in at most {most} events");
+    assert!(each <= 24 * 1024, "{each} bytes each");
+    drop(stalled);
+    assert_eq!(served.stop(), Some(0));
+}

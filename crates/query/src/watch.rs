@@ -1,0 +1,184 @@
+//! Counts as they change: whoever watches a space is told its count anew after each change, and when its past changed.
+//!
+//! # Guarantees
+//!
+//! - The last count told of a space is its count, at the instant told and now: a change marks the space once it can be
+//!   read, and a marked space is read again. Should a mark ever be missed, every space is read anew every ten seconds.
+//! - Whatever changes what could have been read more than [`LATE_MS`] ago is told, with an instant that is never later
+//!   than the first count that differs.
+//! - A space is read and told at most once in [`TELL_EVERY`], however many watch it. What is told stands once in memory
+//!   for all who watch, and is replaced by the next: one who does not listen holds nothing up and piles nothing up.
+
+mod metrics;
+mod state;
+mod told;
+
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::{StreamExt, stream};
+use occupancy::count::Count;
+use occupancy::id::SpaceId;
+use occupancy::ledger::Change;
+use occupancy::world::World;
+use prometheus::Registry;
+use tokio::sync::{Notify, Semaphore};
+use tokio::time::{Instant, MissedTickBehavior};
+
+use self::metrics::Metrics;
+use self::state::State;
+pub use self::told::{News, Watcher};
+use crate::effect::differ_from;
+use crate::error::{QueryError, WatchFailed};
+use crate::{Query, Snapshot};
+
+/// How many spaces one watcher can watch.
+pub const WATCH_SPACES_MOST: usize = 100;
+/// How often a space is told at most.
+pub const TELL_EVERY: Duration = Duration::from_millis(100);
+/// A crossing takes a moment to arrive: what it changes of the last 5 s counts as the present, not as the past.
+pub const LATE_MS: i64 = 5_000;
+/// How often every space is read anew, changed or not: a DPU that falls silent changes nothing.
+const REFRESH: Duration = Duration::from_secs(10);
+/// The pause after a count could not be read.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
+/// How many spaces are read side by side.
+const READS_AT_ONCE: usize = 32;
+
+/// Tells counts as they change.
+pub struct Watch {
+    query: Arc<Query>,
+    state: Mutex<State>,
+    woken: Notify,
+    room: Arc<Semaphore>,
+    watchers_most: u32,
+    metrics: Metrics,
+}
+
+impl Watch {
+    /// Tells at most so many watchers at once; nothing, until it is [run](Watch::run).
+    ///
+    /// # Errors
+    /// A metric of the same name is registered already.
+    pub fn new(query: Arc<Query>, watchers_most: u32, registry: &Registry) -> Result<Self, prometheus::Error> {
+        let metrics = Metrics::new(registry)?;
+        let room = Arc::new(Semaphore::new(usize::try_from(watchers_most).unwrap_or(Semaphore::MAX_PERMITS)));
+        Ok(Self { query, state: Mutex::default(), woken: Notify::new(), room, watchers_most, metrics })
+    }
+
+    /// Ledgers have changed, and can be read as they are now.
+    pub fn changed<'a>(&self, changes: impl IntoIterator<Item = &'a Change>) {
+        let past = (self.query.clock)().plus_ms(-LATE_MS);
+        let mut state = self.state();
+        let touched = changes.into_iter().map(|Change { dpu, from, .. }| state.touch(dpu, *from, past));
+        if touched.fold(false, |any, one| any | one) {
+            self.woken.notify_one();
+        }
+    }
+
+    /// Changes may have been missed; what comes until they are [all told](Watch::complete) is part of it.
+    pub fn incomplete(&self) {
+        self.state().set_incomplete();
+    }
+
+    /// Every change until now was told, or is in what can be read.
+    pub fn complete(&self) {
+        if self.state().set_complete() {
+            self.woken.notify_one();
+        }
+    }
+
+    /// Watches spaces; each is told as it is now, then as it changes.
+    ///
+    /// # Errors
+    /// There are too many watchers, too many spaces or none, a space is unknown, it is closed, or the store fails.
+    pub async fn subscribe(&self, spaces: &[SpaceId]) -> Result<Watcher, WatchFailed> {
+        let full = WatchFailed::Full { most: self.watchers_most };
+        let place = Arc::clone(&self.room).try_acquire_owned().map_err(|_| full)?;
+        let mut spaces = spaces.to_vec();
+        spaces.sort_unstable();
+        spaces.dedup();
+        if spaces.is_empty() || spaces.len() > WATCH_SPACES_MOST {
+            return Err(QueryError::Spaces { asked: spaces.len(), most: WATCH_SPACES_MOST }.into());
+        }
+        let snapshot = self.query.snapshot_of(&spaces).await?;
+        self.learn(&snapshot);
+        let receivers = self.state().watch(&spaces).ok_or(WatchFailed::Stopping)?;
+        self.woken.notify_one();
+        // Read after it is marked what changes: whatever this does not hold yet is told.
+        let mut counts = Vec::with_capacity(spaces.len());
+        for space in &spaces {
+            counts.push(Arc::new(self.query.count(space, None).await?));
+        }
+        Ok(Watcher::new(counts.into_iter().zip(receivers), self.metrics.clone(), place))
+    }
+
+    /// Tells no more: whoever watches comes to an end.
+    pub fn close(&self) {
+        self.state().close();
+    }
+
+    /// Reads and tells what changed, for as long as it is polled.
+    pub async fn run(&self) -> Infallible {
+        let mut edited = self.query.topology().revisions();
+        let mut refresh = tokio::time::interval(REFRESH);
+        refresh.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let due = self.state().due((self.query.clock)());
+            tokio::select! {
+                () = self.woken.notified() => {}
+                // Its other end lives as long as this.
+                _ = edited.changed() => {}
+                _ = refresh.tick() => self.state().mark_all(),
+                () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
+            }
+            self.tell().await;
+        }
+    }
+
+    /// Reads and tells every space that is due.
+    async fn tell(&self) {
+        match self.query.topology().recent().await {
+            Ok(snapshot) => self.learn(&snapshot),
+            Err(error) => return self.state().stall_all(&error.to_string(), Instant::now() + TRY_AGAIN),
+        }
+        let (world, due) = self.state().take_due((self.query.clock)());
+        stream::iter(due).for_each_concurrent(READS_AT_ONCE, |space| self.tell_one(Arc::clone(&world), space)).await;
+    }
+
+    async fn tell_one(&self, world: Arc<World>, space: SpaceId) {
+        match self.query.read(&world, std::slice::from_ref(&space), None).await {
+            Ok(read) => {
+                let count: Option<Count> = read.counts(self.query.settings.silent_after_ms).pop();
+                // A baseline acts by time alone. Later ones are found at the next refresh.
+                let ahead_ms = i64::try_from(REFRESH.as_millis()).unwrap_or(0) + 1_000;
+                let now = (self.query.clock)();
+                let turns = world.baselines(space.as_str(), now.plus_ms(1), now.plus_ms(ahead_ms)).first().and_then(|next| next.at);
+                self.state().tell(&space, count, turns);
+            }
+            Err(error) => self.state().stall(&space, &error.to_string(), Instant::now() + TRY_AGAIN),
+        }
+    }
+
+    /// Goes by a newer world: what it changes is marked.
+    fn learn(&self, snapshot: &Snapshot) {
+        loop {
+            let (was, spaces) = self.state().known();
+            if was.revision >= snapshot.revision {
+                return;
+            }
+            // Not under the lock, which lanes wait for.
+            let now = (self.query.clock)();
+            let differ = differ_from(&was.world, &snapshot.world, &spaces, now);
+            if self.state().learn(was.revision, snapshot, &spaces, &differ, now.plus_ms(-LATE_MS)) {
+                return;
+            }
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing under the lock panics halfway through a change.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

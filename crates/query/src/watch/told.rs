@@ -1,0 +1,221 @@
+//! What is told of a space, and how a watcher hears it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use futures_util::stream::{self, Stream, StreamExt};
+use occupancy::count::Count;
+use occupancy::id::SpaceId;
+use occupancy::time::UnixMs;
+use tokio::sync::{OwnedSemaphorePermit, watch};
+
+use super::metrics::{Metrics, Present};
+
+/// How many changes of the past are told apart for those who listen late.
+const REVISIONS_MOST: usize = 16;
+
+/// News of a space.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum News {
+    /// Its count.
+    Count(Arc<Count>),
+    /// Its past changed.
+    Revised {
+        /// The space.
+        space: SpaceId,
+        /// From when on its counts may come out otherwise; `UnixMs::MIN` where that is not known.
+        from: UnixMs,
+    },
+    /// Its count cannot be read just now: what was told last may be out of date, until it is told again.
+    Stalled {
+        /// The space.
+        space: SpaceId,
+        /// Why.
+        why: Arc<str>,
+    },
+    /// It is no longer there.
+    Removed {
+        /// The space.
+        space: SpaceId,
+    },
+}
+
+/// What there is to tell of a space: each part replaces the one before.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    count: Option<Arc<Count>>,
+    /// How often a count was told that may be the same as before.
+    again: u64,
+    stalled: Option<Arc<str>>,
+    gone: bool,
+    revisions: Revisions,
+}
+
+impl Told {
+    /// Takes a count, `None` where the space is gone, that is told `again` though it be the same, and from when on the past
+    /// changed. Whether there is news in it.
+    pub(super) fn take(&mut self, count: Option<Count>, again: bool, revised: Option<UnixMs>) -> bool {
+        if let Some(from) = revised {
+            self.revisions.push(from);
+        }
+        let Some(count) = count else {
+            self.gone = true;
+            return true;
+        };
+        self.again += u64::from(again);
+        let changed = self.stalled.take().is_some() || again || self.count.as_ref().is_none_or(|last| !is_same(last, &count));
+        if changed {
+            self.count = Some(Arc::new(count));
+        }
+        changed || revised.is_some()
+    }
+
+    /// It cannot be read. Whether that is news.
+    pub(super) fn stall(&mut self, why: &str) -> bool {
+        let news = self.stalled.is_none();
+        if news {
+            self.stalled = Some(why.into());
+        }
+        news
+    }
+}
+
+/// Whether two counts differ in their instant at most.
+fn is_same(one: &Count, other: &Count) -> bool {
+    *one == Count { at: one.at, ..other.clone() }
+}
+
+/// From when on the past changed, each time, so that one who listens late hears the earliest of what it missed.
+#[derive(Debug, Default)]
+struct Revisions {
+    number: u64,
+    latest: VecDeque<UnixMs>,
+    /// The earliest of those no longer told apart.
+    older: Option<UnixMs>,
+}
+
+impl Revisions {
+    fn push(&mut self, from: UnixMs) {
+        self.number += 1;
+        self.latest.push_back(from);
+        if self.latest.len() > REVISIONS_MOST {
+            let dropped = self.latest.pop_front();
+            self.older = self.older.into_iter().chain(dropped).min();
+        }
+    }
+
+    /// The earliest since the one of this number; where that is too long ago perhaps an earlier one.
+    fn since(&self, number: u64) -> Option<UnixMs> {
+        let missed = usize::try_from(self.number - number).unwrap_or(usize::MAX);
+        let older = self.older.filter(|_| missed > self.latest.len());
+        self.latest.iter().rev().take(missed).copied().chain(older).min()
+    }
+}
+
+/// Hears what is told of some spaces.
+pub struct Watcher {
+    ears: Vec<Ear>,
+    present: Present,
+}
+
+impl Watcher {
+    pub(super) fn new(
+        spaces: impl Iterator<Item = (Arc<Count>, watch::Receiver<Told>)>,
+        metrics: Metrics,
+        place: OwnedSemaphorePermit,
+    ) -> Self {
+        Self { ears: spaces.map(|(first, receiver)| Ear::new(first, receiver)).collect(), present: Present::new(metrics, place) }
+    }
+
+    /// The count of each space, and whatever changes, until all spaces are gone or nothing more is told.
+    pub fn into_stream(self) -> impl Stream<Item = News> + Send + 'static {
+        let Self { ears, present } = self;
+        let each = ears.into_iter().map(|ear| Box::pin(stream::unfold(ear, Ear::hear).flat_map(stream::iter)));
+        stream::select_all(each).inspect(move |news| present.tells(news))
+    }
+}
+
+/// Hears what is told of one space.
+struct Ear {
+    space: SpaceId,
+    /// Its count as it was when this began, until it is told.
+    first: Option<Arc<Count>>,
+    last: Arc<Count>,
+    receiver: watch::Receiver<Told>,
+    again: u64,
+    /// The last change of the past that was told.
+    revision: u64,
+    stalled: bool,
+}
+
+impl Ear {
+    fn new(first: Arc<Count>, receiver: watch::Receiver<Told>) -> Self {
+        let (again, revision) = {
+            let told = receiver.borrow();
+            (told.again, told.revisions.number)
+        };
+        Self { space: first.space.clone(), first: Some(Arc::clone(&first)), last: first, receiver, again, revision, stalled: false }
+    }
+
+    async fn hear(mut self) -> Option<(Vec<News>, Self)> {
+        if let Some(first) = self.first.take() {
+            return Some((vec![News::Count(first)], self));
+        }
+        // Fails once nothing more is told.
+        self.receiver.changed().await.ok()?;
+        let news = self.news();
+        Some((news, self))
+    }
+
+    fn news(&mut self) -> Vec<News> {
+        let told = self.receiver.borrow_and_update();
+        let space = || self.space.clone();
+        let mut news = Vec::new();
+        if told.gone {
+            return vec![News::Removed { space: space() }];
+        }
+        let again = self.stalled || told.again > self.again;
+        let is_news = |count: &&Arc<Count>| count.at >= self.last.at && (again || !is_same(&self.last, count));
+        if let Some(count) = told.count.as_ref().filter(is_news) {
+            news.push(News::Count(Arc::clone(count)));
+            self.last = Arc::clone(count);
+        }
+        self.again = told.again;
+        if let Some(from) = told.revisions.since(self.revision) {
+            news.push(News::Revised { space: space(), from });
+        }
+        self.revision = told.revisions.number;
+        if let Some(why) = told.stalled.as_ref().filter(|_| !self.stalled) {
+            news.push(News::Stalled { space: space(), why: Arc::clone(why) });
+        }
+        self.stalled = told.stalled.is_some();
+        news
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{REVISIONS_MOST, Revisions};
+    use occupancy::time::UnixMs;
+
+    #[test]
+    fn one_who_listens_late_hears_the_earliest_of_what_it_missed_or_an_earlier_one() {
+        let mut revisions = Revisions::default();
+        let mut all = Vec::new();
+        for n in 0..4 * REVISIONS_MOST as i64 {
+            // Rising and falling.
+            let from = UnixMs::new((n * 37) % 50).unwrap();
+            revisions.push(from);
+            all.push(from);
+            for seen in 0..=all.len() {
+                let least = all.get(seen..).unwrap().iter().min().copied();
+                let told = revisions.since(seen as u64);
+                assert_eq!(told.is_some(), least.is_some());
+                assert!(told <= least, "after {seen} of {}: {told:?} is later than {least:?}", all.len());
+                if all.len() - seen <= REVISIONS_MOST {
+                    assert_eq!(told, least);
+                }
+            }
+        }
+    }
+}
