@@ -27,7 +27,16 @@ use crate::instant::Instant;
 use crate::problem::{Kind, Problem};
 
 /// What the lanes of a process publish to those who watch in the same, where no other process writes.
-pub struct LocalFeed(pub Arc<Watch>);
+pub struct LocalFeed(Arc<Watch>);
+
+impl LocalFeed {
+    /// To whoever watches here.
+    #[must_use]
+    pub fn new(watch: Arc<Watch>) -> Self {
+        watch.hear_all();
+        Self(watch)
+    }
+}
 
 #[async_trait]
 impl CountersFeed for LocalFeed {

@@ -41,7 +41,7 @@ impl Answers {
 
     /// Where the lanes of this process publish, if nobody else writes.
     pub(crate) fn feed(&self) -> Arc<dyn CountersFeed> {
-        Arc::new(LocalFeed(self.watch.clone()))
+        Arc::new(LocalFeed::new(self.watch.clone()))
     }
 
     /// Follows the other processes, where there are any.
@@ -66,11 +66,11 @@ impl Follow for Both {
 
     fn take(&self, change: Change) {
         self.view.take(change.clone());
-        self.watch.changed([&change]);
+        self.watch.changed(&[change]);
     }
 
     fn confirm(&self, as_of: Instant) {
         self.view.confirm(as_of.into());
-        self.watch.complete();
+        self.watch.complete(as_of.into());
     }
 }

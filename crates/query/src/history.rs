@@ -134,9 +134,14 @@ impl Query {
         if span.from >= span.to {
             return Err(QueryError::EmptyRange { from: span.from, to: span.to });
         }
-        let world = self.topology.current().await?.world;
-        check_known(&world, spaces)?;
-        let (parts, mut next) = lay_out(&world, spaces, span, now, after, caps)?;
+        let snapshot = self.topology.current().await?;
+        let world = &snapshot.world;
+        check_known(world, spaces)?;
+        let (mut parts, mut next) = lay_out(world, spaces, span, now, after, caps)?;
+        if span.stats == Stats::Full {
+            // Before anything is read: see what is kept.
+            parts.iter_mut().for_each(|part| part.take_kept(&self.kept, &snapshot, span.interval));
+        }
         // Before the totals: what counts as heard is in them.
         let counters = self.counters_of(parts.iter().flat_map(Part::dpus).collect()).await?;
         let totals = self.look_up(parts.iter().flat_map(Part::lookups).collect()).await?;
@@ -147,7 +152,7 @@ impl Query {
             let raw = part.raw(&totals);
             let told = match span.stats {
                 Stats::Flow => part.flow(raw, &totals),
-                Stats::Full => self.walk(&world, part, raw, &mut left).await?,
+                Stats::Full => self.full(world, part, raw, now, &mut left).await?,
             };
             let cut = part.windows().nth(told.len());
             if let Some((start, end)) = cut {

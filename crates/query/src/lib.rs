@@ -7,6 +7,7 @@
 //! - What a DPU was last heard at is read *before* its totals: `settled` never claims more than the totals hold.
 //! - A history starts from totals of one moment and walks on from there: what is committed meanwhile may or may not be in
 //!   it, but nothing that was stored at that moment is left out or counted twice.
+//! - History that is kept from earlier walks is what a walk would find.
 //! - What is [watched](Watch) ends as what is asked: see its own guarantees.
 //! - Over a [`Live`] view the same holds: see its own guarantees.
 //! - Every read is bounded: pages end at a limit, walks at a number of crossings given in the documentation.
@@ -20,6 +21,7 @@ mod error;
 mod events;
 mod explain;
 mod history;
+mod kept;
 mod live;
 mod missing;
 mod quarantine;
@@ -74,6 +76,7 @@ pub struct Query {
     clock: Clock,
     settings: Settings,
     census: census::Cache,
+    kept: kept::Kept,
 }
 
 impl Query {
@@ -81,7 +84,7 @@ impl Query {
     #[must_use]
     pub fn new(store: Arc<dyn Store>, clock: Clock, settings: Settings) -> Self {
         let topology = Topology::new(store.clone());
-        Self { store, topology, clock, settings, census: census::Cache::default() }
+        Self { store, topology, clock, settings, census: census::Cache::default(), kept: kept::Kept::default() }
     }
 
     /// The spaces, doorways and installations, and their edits.

@@ -67,11 +67,17 @@ impl Watch {
         Ok(Self { query, state: Mutex::default(), woken: Notify::new(), room, watchers_most, metrics })
     }
 
+    /// Nobody but this process makes changes: all of them are told here.
+    pub fn hear_all(&self) {
+        self.query.kept.hear_all();
+    }
+
     /// Ledgers have changed, and can be read as they are now.
-    pub fn changed<'a>(&self, changes: impl IntoIterator<Item = &'a Change>) {
+    pub fn changed(&self, changes: &[Change]) {
+        self.query.kept.changed(changes);
         let past = (self.query.clock)().plus_ms(-LATE_MS);
         let mut state = self.state();
-        let touched = changes.into_iter().map(|Change { dpu, from, .. }| state.touch(dpu, *from, past));
+        let touched = changes.iter().map(|Change { dpu, from, .. }| state.touch(dpu, *from, past));
         if touched.fold(false, |any, one| any | one) {
             self.woken.notify_one();
         }
@@ -79,11 +85,13 @@ impl Watch {
 
     /// Changes may have been missed; what comes until they are [all told](Watch::complete) is part of it.
     pub fn incomplete(&self) {
+        self.query.kept.hear_nothing();
         self.state().set_incomplete();
     }
 
-    /// Every change until now was told, or is in what can be read.
-    pub fn complete(&self) {
+    /// Every change up to an instant was told, or is in what can be read.
+    pub fn complete(&self, as_of: Instant) {
+        self.query.kept.hear_until(as_of);
         if self.state().set_complete() {
             self.woken.notify_one();
         }

@@ -64,7 +64,7 @@ impl Server {
     pub(crate) async fn new() -> Self {
         let store = Arc::new(MemoryStore::new());
         let (registry, query, watch) = answers(store.clone());
-        let (metrics, feed) = (Metrics::new(&Registry::new()).unwrap(), Arc::new(LocalFeed(watch.clone())));
+        let (metrics, feed) = (Metrics::new(&Registry::new()).unwrap(), Arc::new(LocalFeed::new(watch.clone())));
         let intake = EmbeddedIntake::start(EmbeddedConfig::default(), store, Some(feed), clock(), metrics).await.unwrap();
         Self::of(10_000, (registry, query, watch), Arc::new(intake), Feed::default())
     }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use occupancy::bucket::{Bucket, Event, OpenBucket};
+use occupancy::bucket::{Event, OpenBucket};
 use occupancy::id::DpuId;
 use occupancy::time::UnixMs;
 use occupancy::world::World;
@@ -10,6 +10,7 @@ use occupancy::world::World;
 use super::page::Part;
 use crate::Query;
 use crate::error::QueryError;
+use crate::kept::Walked;
 use crate::missing::missing_of;
 use crate::walk::Walk;
 
@@ -21,19 +22,39 @@ const AHEAD: usize = 65_536;
 type Numbers<'a> = BTreeMap<(&'a DpuId, UnixMs, u64), BTreeSet<u64>>;
 
 impl Query {
-    /// A part's buckets and what is missing in them, as far as `left` crossings reach.
-    pub(super) async fn walk(
+    /// A part's buckets and what is missing in them, as far as `left` crossings reach: those that are kept, as if they were
+    /// walked, then those that are walked.
+    pub(super) async fn full(
         &self,
         world: &World,
         part: &Part<'_>,
         mut raw: i64,
+        now: UnixMs,
         left: &mut usize,
-    ) -> Result<Vec<(Bucket, Option<u64>)>, QueryError> {
+    ) -> Result<Vec<Walked>, QueryError> {
         let mut told = Vec::new();
-        let (Some(first), Some(last)) = (part.edges.first(), part.edges.last()) else { return Ok(told) };
+        for (bucket, missing) in part.ticket.iter().flat_map(|ticket| &ticket.found) {
+            let crossings = usize::try_from(bucket.entered + bucket.exited).unwrap_or(usize::MAX);
+            let Some(fewer) = left.checked_sub(crossings) else { return Ok(told) };
+            *left = fewer;
+            raw = bucket.close;
+            told.push((*bucket, *missing));
+        }
+        let walked = self.walk(world, part, told.len(), raw, left).await?;
+        if let Some(ticket) = &part.ticket {
+            self.kept.keep(ticket, &walked, now);
+        }
+        told.extend(walked);
+        Ok(told)
+    }
+
+    /// A part's buckets after the first `skip`, by walking.
+    async fn walk(&self, world: &World, part: &Part<'_>, skip: usize, mut raw: i64, left: &mut usize) -> Result<Vec<Walked>, QueryError> {
+        let mut told = Vec::new();
+        let (Some(first), Some(last)) = (part.edges.get(skip), part.edges.last()) else { return Ok(told) };
         let mut walk = Walk::new(&part.hung, *first, *last, None, AHEAD);
         let mut next = walk.next(&*self.store).await?;
-        for (start, end) in part.windows() {
+        for (start, end) in part.windows().skip(skip) {
             let mut open = OpenBucket::new(start, end, raw);
             let mut numbers = Numbers::new();
             let mut baselines = world.baselines(part.space.as_str(), start, end).into_iter().peekable();

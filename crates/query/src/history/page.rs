@@ -1,7 +1,7 @@
 //! Which buckets a page holds, and what is looked up for them. Pure.
 
 use chrono_tz::Tz;
-use occupancy::bucket::Bucket;
+use occupancy::bucket::{Bucket, Interval};
 use occupancy::count::{Found, Plan, Term};
 use occupancy::id::{DpuId, SpaceId};
 use occupancy::time::UnixMs;
@@ -9,8 +9,10 @@ use occupancy::world::World;
 
 use super::flow::{Step, steps};
 use super::{HistoryCaps, HistoryKey, Span, Stats};
+use crate::Snapshot;
 use crate::count::Known;
 use crate::error::QueryError;
+use crate::kept::{Kept, Ticket};
 use crate::walk::{Hung, hung};
 
 /// One space's part of a page.
@@ -29,6 +31,8 @@ pub(super) struct Part<'a> {
     opening: Option<Plan>,
     /// What hung over its boundary within the edges.
     pub(super) hung: Vec<Hung<'a>>,
+    /// Its first buckets, where they are kept, and the right to keep more.
+    pub(super) ticket: Option<Ticket>,
     /// Without a walk: in which steps it is looked up.
     pub(super) steps: Vec<Step>,
 }
@@ -61,7 +65,7 @@ pub(super) fn lay_out<'a>(
         edges.push(last);
         let opening = if first > UnixMs::MIN { world.plan(space.as_str(), first.plus_ms(-1)) } else { None };
         let hung = hung(world, space.as_str(), first, last);
-        let mut part = Part { place, space, zone, edges, in_progress: (last, end), opening, hung, steps: Vec::new() };
+        let mut part = Part { place, space, zone, edges, in_progress: (last, end), opening, hung, ticket: None, steps: Vec::new() };
         if span.stats == Stats::Flow {
             part.take_steps(world, &mut lookups, parts.is_empty());
         }
@@ -79,6 +83,15 @@ impl<'a> Part<'a> {
     /// The buckets' starts and ends.
     pub(super) fn windows(&self) -> impl Iterator<Item = (UnixMs, UnixMs)> {
         self.edges.iter().copied().zip(self.edges.iter().copied().skip(1))
+    }
+
+    /// Takes what is kept of it.
+    pub(super) fn take_kept(&mut self, kept: &Kept, snapshot: &Snapshot, interval: Interval) {
+        self.ticket = kept.begin(snapshot, self.space, (self.zone, interval), self.windows());
+        if self.ticket.as_ref().is_some_and(|ticket| !ticket.found.is_empty()) {
+            // What is kept tells where the rest begins.
+            self.opening = None;
+        }
     }
 
     /// Lays out the look-ups of as many buckets as may be looked up; on a page without any, of one at least.

@@ -7,16 +7,15 @@ use async_trait::async_trait;
 use occupancy::crossing::Key;
 use occupancy::edit::Edit;
 use occupancy::id::DpuId;
-use occupancy::ledger::{Change, Counters, Row, Tail, Totals};
+use occupancy::ledger::{Counters, Row, Tail, Totals};
 use occupancy::time::{Day, UnixMs};
-use query::Live;
 use store::{AppendError, Commit, Edits, Ledgers, MemoryStore, Quarantined, Settings, Source, Store, StoreError};
 
 /// What happens between a read and its answer.
 pub(crate) struct Meanwhile {
-    pub(crate) live: Arc<Live>,
     pub(crate) commit: Arc<Commit>,
-    pub(crate) changes: Vec<Change>,
+    /// Once that is durable.
+    pub(crate) then: Box<dyn FnOnce() + Send>,
 }
 
 #[derive(Default)]
@@ -26,10 +25,11 @@ pub(crate) struct Hooked {
     reads: AtomicUsize,
     lost: Mutex<Option<bool>>,
     fails: AtomicBool,
+    walks: AtomicUsize,
 }
 
 impl Hooked {
-    /// Happens in the next read of totals.
+    /// Happens in the next read of totals or crossings, after what it reads.
     pub(crate) fn meanwhile(&self, what: Meanwhile) {
         *self.next.lock().unwrap() = Some(what);
     }
@@ -49,6 +49,19 @@ impl Hooked {
         self.fails.store(fails, Ordering::SeqCst);
     }
 
+    async fn happen(&self) -> Result<(), StoreError> {
+        if let Some(Meanwhile { commit, then }) = self.missed() {
+            self.inner.commit(commit).await?;
+            then();
+        }
+        Ok(())
+    }
+
+    /// How often crossings were read.
+    pub(crate) fn walks(&self) -> usize {
+        self.walks.load(Ordering::SeqCst)
+    }
+
     /// How often totals were read.
     pub(crate) fn reads(&self) -> usize {
         self.reads.load(Ordering::SeqCst)
@@ -60,10 +73,7 @@ impl Ledgers for Hooked {
     async fn totals(&self, before: &[(DpuId, UnixMs)]) -> Result<Vec<Totals>, StoreError> {
         self.reads.fetch_add(1, Ordering::SeqCst);
         let totals = self.inner.totals(before).await;
-        if let Some(Meanwhile { live, commit, changes }) = self.missed() {
-            self.inner.commit(commit).await?;
-            changes.into_iter().for_each(|change| live.take(change));
-        }
+        self.happen().await?;
         totals
     }
 
@@ -83,7 +93,10 @@ impl Ledgers for Hooked {
     }
 
     async fn crossings(&self, dpu: &DpuId, from: Key, until: UnixMs, limit: usize) -> Result<Vec<Row>, StoreError> {
-        self.inner.crossings(dpu, from, until, limit).await
+        self.walks.fetch_add(1, Ordering::SeqCst);
+        let rows = self.inner.crossings(dpu, from, until, limit).await;
+        self.happen().await?;
+        rows
     }
 
     async fn openings(&self, dpu: &DpuId) -> Result<Vec<(Day, Totals)>, StoreError> {

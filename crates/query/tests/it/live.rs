@@ -202,7 +202,9 @@ impl Case {
             self.log.push((change, version));
             // All that was published reaches the view while it waits for the store.
             let changes: Vec<Change> = self.log[self.position..].iter().map(|(change, _)| change.clone()).collect();
-            self.store.meanwhile(Meanwhile { live: Arc::clone(&self.live), commit, changes });
+            let live = Arc::clone(&self.live);
+            let then = Box::new(move || changes.into_iter().for_each(|change| live.take(change)));
+            self.store.meanwhile(Meanwhile { commit, then });
         }
         let asked: Vec<(DpuId, UnixMs)> = minutes.iter().map(|at| (dpu.clone(), minute(*at))).collect();
         let totals = self.live.totals(&asked).await.unwrap();

@@ -11,6 +11,8 @@ mod history;
 #[cfg(test)]
 mod hooked;
 #[cfg(test)]
+mod kept;
+#[cfg(test)]
 mod live;
 #[cfg(test)]
 mod model;

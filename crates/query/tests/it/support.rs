@@ -33,6 +33,18 @@ pub(crate) fn key(text: &str, sign: i64) -> Key {
 
 /// Takes a report in as a lane would.
 pub(crate) async fn take(store: &Arc<impl Ledgers>, dpu: &str, crossings: Vec<Key>, heartbeat: Option<Heartbeat>, appended_at: UnixMs) {
+    let commit = folded(store, dpu, crossings, heartbeat, appended_at).await;
+    store.commit(Arc::new(commit)).await.unwrap();
+}
+
+/// What a lane would commit of a report.
+pub(crate) async fn folded(
+    store: &Arc<impl Ledgers>,
+    dpu: &str,
+    crossings: Vec<Key>,
+    heartbeat: Option<Heartbeat>,
+    appended_at: UnixMs,
+) -> Commit {
     let dpu: DpuId = id(dpu);
     let counters: Counters = store.counters(std::slice::from_ref(&dpu)).await.unwrap().pop().unwrap().unwrap_or_default();
     let record = Record { crossings, heartbeat, appended_at, position: None };
@@ -43,8 +55,7 @@ pub(crate) async fn take(store: &Arc<impl Ledgers>, dpu: &str, crossings: Vec<Ke
             merge.apply(&tail)
         }
     };
-    let commit = Commit { ledgers: vec![LedgerWrite::new(dpu, changes)], quarantine: Vec::new() };
-    store.commit(Arc::new(commit)).await.unwrap();
+    Commit { ledgers: vec![LedgerWrite::new(dpu, changes)], quarantine: Vec::new() }
 }
 
 pub(crate) fn space(name: &str, parent: Option<&str>) -> Space {

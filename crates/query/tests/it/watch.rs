@@ -12,7 +12,7 @@ use occupancy::baseline::Kind;
 use occupancy::count::Count;
 use occupancy::crossing::{Direction, Heartbeat, Key};
 use occupancy::edit::{Change, Note};
-use occupancy::id::{DpuId, SpaceId};
+use occupancy::id::SpaceId;
 use occupancy::installation::Installation;
 use occupancy::ledger;
 use occupancy::time::UnixMs;
@@ -21,35 +21,35 @@ use prometheus::Registry;
 use proptest::prelude::{ProptestConfig, Strategy, any, prop, proptest};
 use proptest::prop_oneof;
 use query::{Counted, LATE_MS, News, Query, Settings, TELL_EVERY, Watch, WatchFailed};
-use store::{Edits, Ledgers};
+use store::{Commit, Edits, Ledgers};
 use tokio::time::{Instant, sleep};
 
 use crate::hooked::Hooked;
-use crate::support::{at, campus, doorway, hung, id, space, take, topology};
+use crate::support::{at, campus, doorway, folded, hung, id, space, topology};
 
 const NOON: &str = "2024-03-01T12:00:00Z";
 const SPACES: [&str; 3] = ["campus", "hall", "room"];
 
-struct Scene {
-    store: Arc<Hooked>,
-    query: Arc<Query>,
-    watch: Watch,
+pub(crate) struct Scene {
+    pub(crate) store: Arc<Hooked>,
+    pub(crate) query: Arc<Query>,
+    pub(crate) watch: Arc<Watch>,
 }
 
 impl Scene {
     /// A campus, a hall and a room in it, at noon of a clock that goes with virtual time.
-    async fn new(watchers_most: u32) -> Self {
+    pub(crate) async fn new(watchers_most: u32) -> Self {
         let store = Arc::new(Hooked::default());
         let begun = Instant::now();
         let clock = Arc::new(move || at(NOON).plus_ms(i64::try_from(begun.elapsed().as_millis()).unwrap()));
         let query = Arc::new(Query::new(store.clone(), clock, Settings::default()));
-        let watch = Watch::new(query.clone(), watchers_most, &Registry::new()).unwrap();
+        let watch = Arc::new(Watch::new(query.clone(), watchers_most, &Registry::new()).unwrap());
         let scene = Self { store, query, watch };
         scene.edit(topology(building())).await;
         scene
     }
 
-    fn now(&self) -> UnixMs {
+    pub(crate) fn now(&self) -> UnixMs {
         (self.query.clock())()
     }
 
@@ -58,16 +58,23 @@ impl Scene {
         let _ = self.query.topology().edit(change, self.now(), false, |_| true).await;
     }
 
-    /// A DPU reports a crossing of so long ago, or that it lives.
-    async fn report(&self, dpu: &str, ago_ms: i64, sign: Option<i64>) {
+    /// What is made durable and what is told of a report.
+    pub(crate) async fn reported(&self, dpu: &str, ago_ms: i64, sign: Option<i64>) -> (Arc<Commit>, ledger::Change) {
         let seen = self.now().plus_ms(-ago_ms);
         let key = |sign| Key { direction: Direction::try_from(sign).unwrap(), ..Key::first_at(seen) };
         let crossings: Vec<Key> = sign.map(key).into_iter().collect();
         let beat = sign.is_none().then_some(Heartbeat { at: seen, boot: 0, last_seq: 0 });
-        take(&self.store, dpu, crossings, beat, self.now()).await;
-        let dpu: DpuId = id(dpu);
-        let counters = self.store.counters(std::slice::from_ref(&dpu)).await.unwrap()[0].unwrap();
-        self.watch.changed([&ledger::Change { dpu, counters, from: sign.map(|_| seen) }]);
+        let commit = folded(&self.store, dpu, crossings, beat, self.now()).await;
+        let counters = commit.ledgers[0].counters.unwrap();
+        let change = ledger::Change { dpu: id(dpu), counters, from: sign.map(|_| seen) };
+        (Arc::new(commit), change)
+    }
+
+    /// A DPU reports a crossing of so long ago, or that it lives.
+    async fn report(&self, dpu: &str, ago_ms: i64, sign: Option<i64>) {
+        let (commit, change) = self.reported(dpu, ago_ms, sign).await;
+        self.store.commit(commit).await.unwrap();
+        self.watch.changed(&[change]);
     }
 
     async fn news(&self, spaces: &[&str]) -> impl Stream<Item = News> + use<> {
@@ -92,7 +99,7 @@ fn building() -> Document {
     document
 }
 
-fn paused() -> tokio::runtime::Runtime {
+pub(crate) fn paused() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap()
 }
 
@@ -149,7 +156,7 @@ impl Known {
 
 /// What happens.
 #[derive(Debug, Clone)]
-enum Step {
+pub(crate) enum Step {
     /// DPU, how long ago, which way; or that it lives.
     Report(bool, i64, Option<bool>),
     Correct(usize, i64, u32),
@@ -164,7 +171,7 @@ fn ago_ms() -> impl Strategy<Value = i64> {
     prop_oneof![3 => 0..2_000i64, 2 => 0..100_000i64, 2 => 0..150_000_000i64]
 }
 
-fn step() -> impl Strategy<Value = Step> {
+pub(crate) fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         8 => (any::<bool>(), ago_ms(), prop::option::weighted(0.9, any::<bool>())).prop_map(|(dpu, ago, way)| Step::Report(dpu, ago, way)),
         1 => (0..SPACES.len(), ago_ms(), 0..9u32).prop_map(|(space, ago, count)| Step::Correct(space, ago, count)),
@@ -174,7 +181,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-async fn act(scene: &Scene, step: Step) {
+pub(crate) async fn act(scene: &Scene, step: Step) {
     match step {
         Step::Report(second, ago_ms, plus) => {
             scene.report(if second { "2" } else { "1" }, ago_ms, plus.map(|plus| if plus { 1 } else { -1 })).await;
@@ -304,12 +311,12 @@ async fn who_may_have_missed_a_change_is_told_that_all_of_the_past_may_have_chan
         .running(async {
             let mut news = pin!(scene.news(&["hall"]).await);
             assert!(matches!(news.next().await.unwrap(), News::Count(_)));
-            scene.watch.complete();
+            scene.watch.complete(Instant::now());
             assert!(tokio::time::timeout(Duration::from_secs(5), news.next()).await.is_err(), "nothing was missed");
             scene.watch.incomplete();
             scene.report("1", 60_000, Some(1)).await;
             assert!(matches!(news.next().await.unwrap(), News::Count(count) if count.raw == 1));
-            scene.watch.complete();
+            scene.watch.complete(Instant::now());
             assert_eq!(news.next().await, Some(News::Revised { space: id("hall"), from: UnixMs::MIN }));
         })
         .await;
