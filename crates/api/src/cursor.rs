@@ -59,12 +59,10 @@ impl Place for SpaceId {
 
 impl Place for Source {
     fn write(&self) -> String {
-        format!("source/{}/{}/{}/{}", self.partition, self.offset, self.index, self.topic)
+        format!("source/{self}")
     }
     fn read(text: &str) -> Option<Self> {
-        let mut parts = text.strip_prefix("source/")?.splitn(4, '/');
-        let (partition, offset, index) = (part(&mut parts)?, part(&mut parts)?, part(&mut parts)?);
-        Some(Self { topic: parts.next()?.to_owned(), partition, offset, index })
+        text.strip_prefix("source/")?.parse().ok()
     }
 }
 
@@ -104,7 +102,7 @@ mod tests {
     fn a_cursor_reads_back_as_the_place_it_was_made_of_and_as_no_other() {
         let key = Key { at: UnixMs::MAX, boot: Key::MAX_COUNTER, seq: 7, direction: Direction::Minus };
         let event = EventKey { at: key.at, dpu: "a.b:c".parse().unwrap(), key };
-        let source = Source { topic: "a/b".to_owned(), partition: -1, offset: i64::MAX, index: Source::WHOLE };
+        let source = Source { topic: "a.b@2".to_owned(), partition: -1, offset: i64::MAX, index: Source::WHOLE };
         assert_eq!(decode(Some(&encode(&event))), Ok(Some(event.clone())));
         assert_eq!(decode(Some(&encode(&source))), Ok(Some(source)));
         let bucket = HistoryKey { place: 3, start: UnixMs::MIN };

@@ -26,6 +26,7 @@ mod history;
 mod installations;
 mod instant;
 mod live;
+mod manners;
 mod metrics;
 mod openapi;
 mod problem;
@@ -49,9 +50,11 @@ use tower_http::compression::CompressionLayer;
 
 pub use health::{Ready, probes};
 pub use live::LocalFeed;
+pub use manners::{Manners, Peer};
 pub use metrics::{HttpMetrics, metrics_app};
 pub use openapi::openapi;
 
+use manners::Limit;
 use problem::{Kind, Problem};
 
 /// How the way in stands: what the program knows and the store does not.
@@ -84,12 +87,14 @@ pub struct App {
     pub started_at: UnixMs,
     /// After how long a request without an answer is given up, in ms. Longer than the intake's own patience.
     pub timeout_ms: u64,
+    /// How requests are met.
+    pub manners: Manners,
 }
 
 /// All routes.
 pub fn app(app: App) -> Router {
     let (routes, _) = openapi::routes().split_for_parts();
-    routes
+    let routes = routes
         .merge(utoipa_swagger_ui::SwaggerUi::new("/docs").url("/openapi.json", openapi()))
         .fallback(async |request: Request| Problem::new(Kind::NotFound, format!("there is nothing at {}", request.uri().path())))
         .method_not_allowed_fallback(async |request: Request| {
@@ -98,9 +103,15 @@ pub fn app(app: App) -> Router {
         .layer(from_fn(conditional::tag))
         .layer(from_fn_with_state(Duration::from_millis(app.timeout_ms), give_up))
         .layer(CatchPanicLayer::custom(|_| Problem::new(Kind::Internal, "the server could not answer; its log says why").into_response()))
-        .layer(CompressionLayer::new())
-        .layer(from_fn_with_state(app.metrics.clone(), metrics::measure))
-        .with_state(app)
+        .layer(CompressionLayer::new());
+    let Manners { cors_origins, requests_per_second, proxies } = &app.manners;
+    let routes = match requests_per_second {
+        Some(most) => routes.layer(from_fn_with_state(Limit::new(*most, *proxies), manners::limit)),
+        None => routes,
+    };
+    // Outside of the limit: a page may read that it asked too often.
+    let routes = if cors_origins.is_empty() { routes } else { routes.layer(manners::cors(cors_origins)) };
+    routes.layer(from_fn_with_state(app.metrics.clone(), metrics::measure)).layer(from_fn(manners::identify)).with_state(app)
 }
 
 /// Gives up a request that takes too long.

@@ -22,7 +22,9 @@ use crate::{
             - Ids are 1 to 64 characters of `A-Z a-z 0-9 . _ : -`, the first a letter or digit.\n\
             - Every error is an RFC 9457 problem with a stable `type`.\n\
             - Lists come in pages: pass `next` as `cursor` until it is null.\n\
-            - Every read has an `ETag`; send it back as `If-None-Match` to get 304 where nothing changed."
+            - Every read has an `ETag`; send it back as `If-None-Match` to get 304 where nothing changed.\n\
+            - Every answer has an `X-Request-Id`, your own where you send one; the server's log names it.\n\
+            - Who asks too often gets 429 and `Retry-After`, where the server limits that."
     ),
     tags(
         (name = "counts", description = "How many people, and which crossings make that so"),

@@ -46,6 +46,9 @@ pub(crate) enum Kind {
     NotReady,
     Timeout,
     TooManyClients,
+    TooManyRequests,
+    NotQuarantined,
+    NotReplayable,
     Internal,
 }
 
@@ -80,6 +83,9 @@ impl Kind {
             Self::NotReady => (StatusCode::SERVICE_UNAVAILABLE, "not-ready", "Not ready"),
             Self::Timeout => (StatusCode::SERVICE_UNAVAILABLE, "timeout", "No answer in time: try again"),
             Self::TooManyClients => (StatusCode::SERVICE_UNAVAILABLE, "too-many-clients", "Too many clients watch: try again later"),
+            Self::TooManyRequests => (StatusCode::TOO_MANY_REQUESTS, "too-many-requests", "Too many requests: try again later"),
+            Self::NotQuarantined => (StatusCode::NOT_FOUND, "not-quarantined", "There is no such row in quarantine"),
+            Self::NotReplayable => (StatusCode::UNPROCESSABLE_ENTITY, "not-replayable", "This cannot be taken in as it is"),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "The server made a mistake"),
         }
     }
@@ -102,6 +108,11 @@ impl Problem {
             detail.push('…');
         }
         Self { kind, detail, retry_after_s: 1 }
+    }
+
+    /// One that says when to try again, in seconds.
+    pub(crate) fn retry(kind: Kind, detail: String, retry_after_s: u64) -> Self {
+        Self { kind, detail, retry_after_s }
     }
 }
 
@@ -134,7 +145,7 @@ impl IntoResponse for Problem {
         let mut response = (status, axum::Json(body)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
-        if status == StatusCode::SERVICE_UNAVAILABLE {
+        if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(self.retry_after_s));
         }
         response
@@ -158,6 +169,7 @@ impl From<QueryError> for Problem {
             QueryError::UnknownDpu(_) => Kind::UnknownDpu,
             QueryError::Ahead { .. } => Kind::FutureInstant,
             QueryError::BucketTooLarge { .. } => Kind::BucketTooLarge,
+            QueryError::NotQuarantined(_) => Kind::NotQuarantined,
             QueryError::EmptyRange { .. } | QueryError::Calendar { .. } | QueryError::Limit { .. } | QueryError::Spaces { .. } => {
                 Kind::BadQuery
             }
@@ -241,8 +253,8 @@ impl From<IntakeError> for Problem {
     fn from(error: IntakeError) -> Self {
         let detail = error.to_string();
         match error {
-            IntakeError::Busy { waiting: _, retry_after_s } => Self { kind: Kind::Busy, detail, retry_after_s },
-            IntakeError::Unavailable { why: _, retry_after_s } => Self { kind: Kind::StoreUnavailable, detail, retry_after_s },
+            IntakeError::Busy { waiting: _, retry_after_s } => Self::retry(Kind::Busy, detail, retry_after_s),
+            IntakeError::Unavailable { why: _, retry_after_s } => Self::retry(Kind::StoreUnavailable, detail, retry_after_s),
             IntakeError::Stopping => Self::new(Kind::Stopping, detail),
             IntakeError::Failed(_) => Self::new(Kind::IntakeFailed, detail),
         }

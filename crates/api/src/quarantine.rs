@@ -1,22 +1,27 @@
-//! Input kept out of the ledgers, to look at.
+//! Input kept out of the ledgers, to look at and to replay.
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use ingest::Receipt;
+use occupancy::time::UnixMs;
 use query::{Quarantined, Reason, Source};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
+use wire::Report;
 
-use crate::extract::Params;
+use crate::extract::{Document, Params};
 use crate::instant::Instant;
 use crate::problem::{Kind, Problem};
 use crate::{App, cursor};
 
 pub(crate) fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(quarantine))
+    OpenApiRouter::new().routes(routes!(quarantine)).routes(routes!(replay))
 }
 
 /// Which rows.
@@ -37,6 +42,9 @@ struct Which {
 /// A report or crossing kept out of the ledgers.
 #[derive(Serialize, ToSchema)]
 struct RowAnswer {
+    /// What to name it by when it is replayed.
+    #[schema(example = "http/0/1732227600000000/3")]
+    id: String,
     /// The Kafka topic it came from, or `http`.
     #[schema(example = "http")]
     topic: String,
@@ -80,6 +88,7 @@ impl RowAnswer {
             Err(error) => ("base64", STANDARD.encode(error.as_bytes())),
         };
         Self {
+            id: row.source.to_string(),
             topic: row.source.topic,
             partition: row.source.partition,
             offset: row.source.offset,
@@ -111,4 +120,103 @@ fn reason(name: &str) -> Result<Reason, Problem> {
     let names = || Reason::ALL.map(Reason::name).join(", ");
     let found = Reason::ALL.into_iter().find(|reason| reason.name() == name);
     found.ok_or_else(|| Problem::new(Kind::BadQuery, format!("there is no reason {name:?}: expected one of {}", names())))
+}
+
+/// How many rows are replayed at once.
+const REPLAY_MOST: usize = 1000;
+
+/// Which rows to take in after all.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct ReplayBody {
+    /// The `id`s of the rows, 1 to 1,000.
+    #[schema(example = json!(["http/0/1732227600000000/3"]))]
+    rows: Vec<String>,
+    /// Whether the DPUs' clocks were right after all. Needed for what was kept out because of its time.
+    #[serde(default)]
+    accept_clock: bool,
+}
+
+/// What became of the rows, where they are in the ledgers now.
+#[derive(Serialize, ToSchema)]
+struct ReplayedAnswer {
+    /// Rows replayed.
+    #[schema(example = 1)]
+    replayed: usize,
+    /// Crossings that are new.
+    #[schema(example = 1)]
+    accepted: u64,
+    /// Crossings that were there already.
+    #[schema(example = 0)]
+    duplicate: u64,
+    /// Crossings that can be read by now, but not be true: kept out again, in rows of their own.
+    #[schema(example = 0)]
+    quarantined: usize,
+}
+
+/// What became of the rows, where they are in the log now.
+#[derive(Serialize, ToSchema)]
+struct RequeuedAnswer {
+    /// Rows replayed.
+    #[schema(example = 1)]
+    replayed: usize,
+    /// Reports that will be taken in.
+    #[schema(example = 1)]
+    queued: u64,
+}
+
+/// Take in what was kept out.
+///
+/// All rows or none: what cannot be read still cannot, and what was kept out because of its time is taken in only with
+/// `accept_clock`. Rows are marked with when they were replayed, never deleted; sending this again counts nothing twice.
+#[utoipa::path(
+    post,
+    path = "/v1/quarantine/replay",
+    tag = "devices",
+    request_body(content = ReplayBody),
+    responses(
+        (status = 200, description = "In the ledgers", body = ReplayedAnswer),
+        (status = 202, description = "In the log", body = RequeuedAnswer),
+        (status = 400, description = "The body cannot be read"),
+        (status = 404, description = "One of the rows does not exist"),
+        (status = 422, description = "One of the rows cannot be taken in as it is"),
+        (status = 503, description = "Not taken in: send it again unchanged after Retry-After seconds")
+    )
+)]
+async fn replay(State(app): State<App>, Document(body): Document<ReplayBody>) -> Result<Response, Problem> {
+    let ReplayBody { rows, accept_clock } = body;
+    if rows.is_empty() || rows.len() > REPLAY_MOST {
+        let asked = rows.len();
+        return Err(Problem::new(Kind::BadBody, format!("1 to {REPLAY_MOST} rows can be replayed at once, not {asked}")));
+    }
+    let sources = rows.iter().map(|row| row.parse()).collect::<Result<Vec<Source>, _>>();
+    let sources = sources.map_err(|error| Problem::new(Kind::BadBody, error.to_string()))?;
+    let rows = app.query.quarantined_at(&sources).await?;
+    let reports = rows.iter().map(|row| readmitted(row, accept_clock).map(Ok)).collect::<Result<_, _>>()?;
+    let (replayed, receipt) = (rows.len(), app.intake.submit(reports).await?);
+    // Should it end here, what is replayed again is a duplicate.
+    app.query.mark_replayed(rows).await?;
+    Ok(match receipt {
+        Receipt::Stored { accepted, duplicate, quarantined } => {
+            Json(ReplayedAnswer { replayed, accepted, duplicate, quarantined: quarantined.len() }).into_response()
+        }
+        Receipt::Queued { reports } => (StatusCode::ACCEPTED, Json(RequeuedAnswer { replayed, queued: reports })).into_response(),
+    })
+}
+
+/// A row as a report that will not be kept out again.
+fn readmitted(row: &Quarantined, accept_clock: bool) -> Result<Report, Problem> {
+    let Quarantined { source, reason, detail, .. } = row;
+    let not = |why: String| Problem::new(Kind::NotReplayable, format!("{source}: {why}"));
+    if *reason != Reason::Undecodable && !accept_clock {
+        return Err(not(format!("{detail}; where the DPU's clock was right after all, say so with \"accept_clock\": true")));
+    }
+    let report = wire::report::decode(&row.payload).map_err(|error| not(format!("it still cannot be read: {error}")))?;
+    if let Some(bad) = report.crossings.iter().find_map(|crossing| crossing.as_ref().err()) {
+        return Err(not(format!("it still cannot be read: {}", bad.detail)));
+    }
+    if report.crossings.iter().flatten().any(|key| key.at == UnixMs::MAX) {
+        return Err(not("nothing can happen at the end of time".to_owned()));
+    }
+    Ok(Report { accept_clock, ..report })
 }

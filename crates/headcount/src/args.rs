@@ -7,15 +7,17 @@ use std::time::Duration;
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 use occupancy::id::SpaceId;
 
+use crate::clients::Clients;
 use crate::copy::Copy;
 use crate::correct::Correct;
 use crate::count::Count;
 use crate::explain::Explain;
 use crate::history::History;
-use crate::live::WATCHERS_MOST;
 use crate::log::Log;
+use crate::quarantine::Quarantine;
 use crate::status::Status;
 use crate::store_url::{Login, StoreUrl};
+use crate::watch::Watch;
 
 /// How many people are in this space, at any instant, and how do we know?
 ///
@@ -59,6 +61,11 @@ pub(crate) enum Task {
     Correct(Correct),
     /// Say what happened in a space in each minute, hour, day, week or month
     History(History),
+    /// Tell how many people are in spaces as it changes
+    Watch(Watch),
+    /// Look at what was kept out of the ledgers, and take it in after all
+    #[command(subcommand)]
+    Quarantine(Quarantine),
     /// Recompute every ledger from its crossings and compare; exit status 1 if anything differs
     Verify(Verify),
     /// Copy a store into an empty one of another kind, and compare the two
@@ -160,9 +167,8 @@ pub(crate) struct Serve {
     /// How many lanes commit side by side, without Kafka: one gathers most in each sync, more use more cores
     #[arg(long, env = "HEADCOUNT_LANES", value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub lanes: u16,
-    /// How many clients may watch counts live at once; each needs a connection of its own
-    #[arg(long, env = "HEADCOUNT_LIVE_CLIENTS", value_name = "NUMBER", default_value_t = WATCHERS_MOST)]
-    pub live_clients: u32,
+    #[command(flatten)]
+    pub clients: Clients,
     /// Take crossings from this Kafka cluster, and hand those that come over HTTP to it
     #[arg(long, env = "HEADCOUNT_KAFKA", value_name = "HOST:PORT,...")]
     pub kafka: Option<String>,

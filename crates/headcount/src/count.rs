@@ -21,6 +21,9 @@ pub(crate) struct Count {
     /// At which instant (2018-02-26T16:06:02Z); without it, now
     #[arg(long, value_name = "TIME")]
     pub at: Option<UnixMs>,
+    /// Print the server's answer as it is
+    #[arg(long, conflicts_with = "store")]
+    pub json: bool,
     /// The server to ask
     #[arg(long, env = "HEADCOUNT_SERVER", value_name = "URL", default_value = "http://127.0.0.1:8080")]
     pub server: String,
@@ -57,6 +60,9 @@ async fn asked(args: &Count) -> Result<String> {
     let server = Server::at(&args.server)?;
     let at = args.at.map(|at| ("at", at.to_string()));
     let answer = server.json(server.get(&format!("/v1/spaces/{}/count", args.space)).query(&at.as_slice())).await?;
+    if args.json {
+        return Ok(serde_json::to_string_pretty(&answer)?);
+    }
     let answer: Answer = serde_json::from_value(answer).context("the answer is no count: is this a Headcount server?")?;
     let Answer { at, count, raw, baseline, entered, exited } = answer;
     Ok(described(args.space.as_str(), &at, [count, raw, baseline.count, entered, exited], &baseline.kind, baseline.at.as_deref()))

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use api::Manners;
 use ingest_kafka::{Producer, TopicPolicy};
 use occupancy::id::SpaceId;
 use prometheus::Registry;
@@ -54,7 +55,7 @@ pub(crate) async fn demo(args: Demo) -> Result<ExitCode> {
     let producer = consume::producer(&mock.brokers, &topic)?;
     let lanes = consuming.lanes().clone();
     let feeding = Feeding::Kafka(consuming);
-    let answering = Answering::on(listener, api::app(serve::app(&answers, &feeding, &registry)?))?;
+    let answering = Answering::on(listener, api::app(serve::app(&answers, &feeding, Manners::default(), &registry)?))?;
     let Answers { query, watch, .. } = answers;
     let mut show = Show { query, producer, lanes, produced: 0, url: format!("http://{}", answering.address) };
     let server = Server::at(&show.url)?;

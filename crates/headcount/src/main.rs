@@ -4,6 +4,7 @@ mod args;
 mod ask;
 mod calit2;
 mod campus;
+mod clients;
 mod clock;
 mod config;
 mod consume;
@@ -21,6 +22,7 @@ mod migrate;
 mod mock;
 mod opened;
 mod outlet;
+mod quarantine;
 mod replay;
 mod run;
 mod serve;
@@ -30,6 +32,7 @@ mod status;
 mod store_url;
 mod topology;
 mod verify;
+mod watch;
 
 use std::process::ExitCode;
 

@@ -31,6 +31,8 @@ async fn task(task: Task) -> Result<ExitCode> {
         Task::Explain(args) => crate::explain::explain(args).await,
         Task::Correct(args) => crate::correct::correct(args).await,
         Task::History(args) => crate::history::history(args).await,
+        Task::Watch(args) => crate::watch::watch(args).await,
+        Task::Quarantine(args) => crate::quarantine::quarantine(args).await,
         Task::Verify(args) => crate::verify::verify(args).await,
         Task::Copy(args) => crate::copy::copy(args).await,
         Task::Status(args) => crate::status::status(args).await,

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use api::{App, HttpMetrics};
+use api::{App, HttpMetrics, Manners};
 use occupancy::time::UnixMs;
 use prometheus::Registry;
 use query::Query;
@@ -36,7 +36,7 @@ pub(crate) async fn serve(args: Serve) -> Result<ExitCode> {
     let store = opened::to_serve(&args.keep).await?;
     let registry = Registry::new();
     let shared = args.keep.store.is_shared();
-    let answers = Answers::over(store.clone(), shared, args.times, args.live_clients, &registry)?;
+    let answers = Answers::over(store.clone(), shared, args.times, args.clients.live_clients, &registry)?;
     let feeding = match &args.kafka {
         None => Feeding::embedded(store, answers.feed(), args.times, args.lanes, &registry).await?,
         Some(brokers) if !args.consume => Feeding::Gateway(consume::gateway(brokers, &args.topic).await?),
@@ -48,7 +48,7 @@ pub(crate) async fn serve(args: Serve) -> Result<ExitCode> {
     // Until here, with nothing under way, a signal ends the process at once, however long the store takes to answer.
     let stop = told_to_stop()?;
     let follower = answers.follow(args.kafka.as_ref(), &args.topic)?;
-    let app = app(&answers, &feeding, &registry)?;
+    let app = app(&answers, &feeding, args.clients.manners(), &registry)?;
     let metrics = Answering::on(metrics_listener, api::metrics_app(registry))?;
     let answering = Answering::on(listener, api::app(app))?;
     let Answers { query, watch, .. } = answers;
@@ -72,7 +72,7 @@ pub(crate) async fn serve(args: Serve) -> Result<ExitCode> {
 }
 
 /// What the routes need.
-pub(crate) fn app(answers: &Answers, feeding: &Feeding, registry: &Registry) -> Result<App> {
+pub(crate) fn app(answers: &Answers, feeding: &Feeding, manners: Manners, registry: &Registry) -> Result<App> {
     Ok(App {
         query: answers.query.clone(),
         watch: answers.watch.clone(),
@@ -82,6 +82,7 @@ pub(crate) fn app(answers: &Answers, feeding: &Feeding, registry: &Registry) -> 
         version: env!("CARGO_PKG_VERSION"),
         started_at: clock::now(),
         timeout_ms: REQUEST_TIMEOUT_MS,
+        manners,
     })
 }
 

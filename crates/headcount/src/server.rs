@@ -5,7 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use api::Peer;
 use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
@@ -14,6 +17,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
+use tower::ServiceExt;
 
 /// How long requests under way may take once the server stops.
 const LAST_REQUESTS: Duration = Duration::from_secs(10);
@@ -75,12 +79,16 @@ impl Answering {
 async fn answer(listener: TcpListener, router: Router, mut stopped: watch::Receiver<bool>) {
     let (room, graceful, mut connections) = (Arc::new(Semaphore::new(CONNECTIONS)), GracefulShutdown::new(), JoinSet::new());
     loop {
-        let (stream, place) = tokio::select! {
+        let (stream, peer, place) = tokio::select! {
             accepted = accept(&listener, &room) => accepted,
             // A dropped sender means stop as well.
             _ = stopped.wait_for(|stop| *stop) => break,
         };
-        let service = TowerToHyperService::new(router.clone());
+        let known = move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(Peer(peer.ip()));
+            request
+        };
+        let service = TowerToHyperService::new(router.clone().map_request(known));
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
         let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
@@ -98,15 +106,15 @@ async fn answer(listener: TcpListener, router: Router, mut stopped: watch::Recei
 }
 
 /// The next connection, once there is room for it.
-async fn accept(listener: &TcpListener, room: &Arc<Semaphore>) -> (TcpStream, Option<OwnedSemaphorePermit>) {
+async fn accept(listener: &TcpListener, room: &Arc<Semaphore>) -> (TcpStream, SocketAddr, Option<OwnedSemaphorePermit>) {
     // Nobody closes the semaphore.
     let place = Arc::clone(room).acquire_owned().await.ok();
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => {
+            Ok((stream, peer)) => {
                 // Answers are whole: waiting to fill a packet only costs time.
                 let _ = stream.set_nodelay(true);
-                return (stream, place);
+                return (stream, peer, place);
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection was not accepted");

@@ -3,7 +3,7 @@
 use occupancy::edit::EditError;
 use occupancy::id::SpaceId;
 use occupancy::time::UnixMs;
-use store::StoreError;
+use store::{Source, StoreError};
 
 /// Why a question cannot be answered.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -65,6 +65,9 @@ pub enum QueryError {
         /// The most there can be.
         most: usize,
     },
+    /// No such row is in quarantine.
+    #[error("there is nothing in quarantine from {0}")]
+    NotQuarantined(Source),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -1,6 +1,9 @@
-//! Input kept out of the ledgers, to look at.
+//! Input kept out of the ledgers, to look at and to send again.
 
-use store::{Quarantined, Reason, Source};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use store::{Commit, Quarantined, Reason, Source};
 
 use crate::error::QueryError;
 use crate::{Page, Query, check_limit};
@@ -45,5 +48,29 @@ impl Query {
             }
         }
         Ok(Page { items, next: after })
+    }
+
+    /// The rows of these sources, each once.
+    ///
+    /// # Errors
+    /// There is no such row, or the store fails.
+    pub async fn quarantined_at(&self, sources: &[Source]) -> Result<Vec<Quarantined>, QueryError> {
+        let mut rows = BTreeMap::new();
+        for source in sources {
+            let next = self.store.quarantined(source.before().as_ref(), 1).await?.pop();
+            let row = next.filter(|row| row.source == *source).ok_or_else(|| QueryError::NotQuarantined(source.clone()))?;
+            rows.insert(source, row);
+        }
+        Ok(rows.into_values().collect())
+    }
+
+    /// Marks rows as replayed; they are kept.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn mark_replayed(&self, mut rows: Vec<Quarantined>) -> Result<(), QueryError> {
+        let now = (self.clock)();
+        rows.iter_mut().for_each(|row| row.replayed_at = Some(now));
+        Ok(self.store.commit(Arc::new(Commit { ledgers: Vec::new(), quarantine: rows })).await?)
     }
 }

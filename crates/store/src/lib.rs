@@ -48,7 +48,7 @@ pub use error::{AppendError, StoreError};
 pub use ledger::{Commit, LedgerWrite};
 pub use memory::MemoryStore;
 pub use open::OpenError;
-pub use quarantine::{Quarantined, Reason, Source};
+pub use quarantine::{Quarantined, Reason, Source, SourceError};
 pub use settings::Settings;
 
 /// The format of what the embedded store keeps on disk.

@@ -1,5 +1,8 @@
 //! Input kept out of the ledgers, with the reason; nothing is dropped without a row here.
 
+use std::fmt;
+use std::str::FromStr;
+
 use occupancy::id::DpuId;
 use occupancy::time::UnixMs;
 
@@ -19,6 +22,45 @@ pub struct Source {
 impl Source {
     /// The index of a record quarantined as a whole.
     pub const WHOLE: u32 = u32::MAX;
+
+    /// The last source there could be before this one; `None` for the very first.
+    #[must_use]
+    pub fn before(&self) -> Option<Self> {
+        let before = |partition, offset, index| Some(Self { topic: self.topic.clone(), partition, offset, index });
+        match (self.index.checked_sub(1), self.offset.checked_sub(1)) {
+            (Some(index), _) => before(self.partition, self.offset, index),
+            (None, Some(offset)) => before(self.partition, offset, Self::WHOLE),
+            (None, None) => before(self.partition.checked_sub(1)?, i64::MAX, Self::WHOLE),
+        }
+    }
+}
+
+/// `http/0/1732227600000000/3`: topic, partition, offset and crossing; the whole record without the last.
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { topic, partition, offset, index } = self;
+        write!(f, "{topic}/{partition}/{offset}")?;
+        if *index == Self::WHOLE { Ok(()) } else { write!(f, "/{index}") }
+    }
+}
+
+/// Why a text names no source.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} names no quarantined input: expected TOPIC/PARTITION/OFFSET, or TOPIC/PARTITION/OFFSET/INDEX for one crossing of a record")]
+pub struct SourceError(String);
+
+impl FromStr for Source {
+    type Err = SourceError;
+    fn from_str(text: &str) -> Result<Self, SourceError> {
+        let read = || {
+            let (topic, rest) = text.split_once('/').filter(|(topic, _)| !topic.is_empty())?;
+            let (partition, rest) = rest.split_once('/')?;
+            let (offset, index) = rest.split_once('/').map_or((rest, None), |(offset, index)| (offset, Some(index)));
+            let index = index.map_or(Ok(Self::WHOLE), str::parse).ok()?;
+            Some(Self { topic: topic.to_owned(), partition: partition.parse().ok()?, offset: offset.parse().ok()?, index })
+        };
+        read().ok_or_else(|| SourceError(text.to_owned()))
+    }
 }
 
 /// Why.
@@ -74,5 +116,29 @@ impl Quarantined {
     pub(crate) fn after(self, old: Option<&Self>) -> Self {
         let replayed_at = self.replayed_at.max(old.and_then(|old| old.replayed_at));
         Self { replayed_at, ..self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Source;
+
+    #[test]
+    fn a_source_reads_back_as_it_is_written() {
+        for text in ["http/0/17/3", "http/0/17", "headcount.crossings@2/-1/9223372036854775807/0"] {
+            assert_eq!(text.parse::<Source>().unwrap().to_string(), text);
+        }
+        for text in ["", "http", "/0/1", "http/0", "http/0/x", "http/0/1/2/3", "http/0/1/-1", "http/0/1/"] {
+            assert!(text.parse::<Source>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn nothing_lies_between_a_source_and_the_one_before_it() {
+        let source = |text: &str| text.parse::<Source>().unwrap();
+        assert_eq!(source("t/0/5/3").before(), Some(source("t/0/5/2")));
+        assert_eq!(source("t/0/5/0").before(), Some(source("t/0/4")));
+        assert_eq!(source("t/0/-9223372036854775808/0").before(), Some(source("t/-1/9223372036854775807")));
+        assert_eq!(source("t/-2147483648/-9223372036854775808/0").before(), None);
     }
 }

@@ -13,6 +13,10 @@ mod history;
 #[cfg(test)]
 mod live;
 #[cfg(test)]
+mod manners;
+#[cfg(test)]
+mod replay;
+#[cfg(test)]
 mod routes;
 #[cfg(test)]
 mod support;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use api::{App, Feed, HttpMetrics, LocalFeed, app};
+use api::{App, Feed, HttpMetrics, LocalFeed, Manners, app};
 use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
@@ -66,7 +66,12 @@ impl Server {
         let (registry, query, watch) = answers(store.clone());
         let (metrics, feed) = (Metrics::new(&Registry::new()).unwrap(), Arc::new(LocalFeed::new(watch.clone())));
         let intake = EmbeddedIntake::start(EmbeddedConfig::default(), store, Some(feed), clock(), metrics).await.unwrap();
-        Self::of(10_000, (registry, query, watch), Arc::new(intake), Feed::default())
+        Self::of(10_000, (registry, query, watch), Arc::new(intake), Feed::default(), Manners::default())
+    }
+
+    /// A server that meets requests as told.
+    pub(crate) fn with(manners: Manners) -> Self {
+        Self::of(10_000, answers(Arc::new(MemoryStore::new())), Arc::new(Stuck::Queues), Feed::default(), manners)
     }
 
     pub(crate) fn over(store: Arc<MemoryStore>, intake: Arc<dyn Intake>, feed: Feed) -> Self {
@@ -74,10 +79,16 @@ impl Server {
     }
 
     pub(crate) fn patient(timeout_ms: u64, store: Arc<MemoryStore>, intake: Arc<dyn Intake>, feed: Feed) -> Self {
-        Self::of(timeout_ms, answers(store), intake, feed)
+        Self::of(timeout_ms, answers(store), intake, feed, Manners::default())
     }
 
-    fn of(timeout_ms: u64, (registry, query, watch): (Registry, Arc<Query>, Arc<Watch>), intake: Arc<dyn Intake>, feed: Feed) -> Self {
+    fn of(
+        timeout_ms: u64,
+        (registry, query, watch): (Registry, Arc<Query>, Arc<Watch>),
+        intake: Arc<dyn Intake>,
+        feed: Feed,
+        manners: Manners,
+    ) -> Self {
         let router = app(App {
             watch: watch.clone(),
             query,
@@ -87,6 +98,7 @@ impl Server {
             version: "1.2.3",
             started_at: "2024-03-01T11:00:00Z".parse().unwrap(),
             timeout_ms,
+            manners,
         });
         Self { router, registry, watch }
     }

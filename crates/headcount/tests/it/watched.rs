@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
+use std::process::Stdio;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use occupancy::time::UnixMs;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::{Value, json};
 
-use crate::program::{Seeded, Served};
+use crate::program::{Seeded, Served, headcount, run};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const SPACES: [&str; 3] = ["campus", "hall", "cafe"];
@@ -78,7 +79,7 @@ fn ago(ms: u64) -> String {
 fn served(folder: &std::path::Path) -> Served {
     let served = Served::over(folder, &[]);
     let file = crate::program::repository("examples/topology.toml");
-    assert_eq!(crate::program::run(&["topology", "apply", file.to_str().unwrap(), "--server", &served.url]).0, Some(0));
+    assert_eq!(run(&["topology", "apply", file.to_str().unwrap(), "--server", &served.url]).0, Some(0));
     served
 }
 
@@ -114,6 +115,35 @@ fn live_equals_history_on_the_embedded_store() {
     // The connection does not hold the server up, and ends with it.
     assert_eq!(served.stop(), Some(0));
     while events.next().is_some() {}
+}
+
+#[test]
+fn watch_prints_counts_as_they_change_and_quarantine_what_was_kept_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let served = served(folder.path());
+    let mut watch = headcount(&["watch", "hall", "--server", &served.url]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.next().unwrap().contains(" 0 in hall, 0 entered, 0 exited"));
+    let report = |at: &str| json!({"dpu_id": "283", "crossings": [{"at": at, "direction": 1}]}).to_string();
+    assert_eq!(served.http("POST", "/v1/crossings", &report(&ago(0))).0, 200);
+    assert!(lines.next().unwrap().contains(" 1 in hall, 1 entered, 0 exited"));
+    watch.kill().unwrap();
+    watch.wait().unwrap();
+
+    let server = ["--server", served.url.as_str()];
+    let ask = |words: &[&str]| run(&[words, &server].concat());
+    assert_eq!(ask(&["quarantine", "list"]), (Some(0), "nothing is in quarantine\n".to_owned(), String::new()));
+    assert_eq!(served.http("POST", "/v1/crossings", &report("1970-01-01T00:00:07Z")).0, 200);
+    let (status, listed, _) = ask(&["quarantine", "list"]);
+    assert!(status == Some(0) && listed.contains("clock_unset, DPU 283: 1970-01-01T00:00:07.000Z is before"), "{listed}");
+    let row = listed.split_whitespace().next().unwrap();
+    let (status, _, refused) = ask(&["quarantine", "replay", row]);
+    assert!(status == Some(1) && refused.contains("accept_clock"), "{refused}");
+    let replayed = "1 rows replayed: 1 crossings new, 0 known already, 0 kept out again\n".to_owned();
+    assert_eq!(ask(&["quarantine", "replay", "--reason", "clock_unset", "--accept-clock"]), (Some(0), replayed, String::new()));
+    assert_eq!(ask(&["quarantine", "list"]).1, "nothing is in quarantine\n");
+    assert!(ask(&["quarantine", "list", "--all"]).1.contains(", replayed at "));
+    assert_eq!(served.stop(), Some(0));
 }
 
 /// Resident memory of a process, in bytes.
