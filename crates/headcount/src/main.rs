@@ -21,6 +21,7 @@ mod migrate;
 mod mock;
 mod opened;
 mod outlet;
+mod pull;
 mod replay;
 mod run;
 mod serve;
