@@ -76,12 +76,13 @@ mod tests {
     fn values_stand_in_the_file_or_elsewhere() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("token"), "s3cret\n").unwrap();
-        let toml = "accept = \"application/json\"\nauthorization = { file = \"token\", prefix = \"Bearer \" }\nx-cargo = { env = \"CARGO_PKG_NAME\" }";
+        let toml = "accept = \"application/json\"\nauthorization = { file = \"token\", prefix = \"Bearer \" }\nx-path = { env = \"PATH\" }";
         let headers = resolved(toml, folder.path()).unwrap();
         assert_eq!(
-            (&headers["accept"], &headers["authorization"], &headers["x-cargo"]),
-            (&HeaderValue::from_static("application/json"), &HeaderValue::from_static("Bearer s3cret"), &HeaderValue::from_static("pull"))
+            (&headers["accept"], &headers["authorization"]),
+            (&HeaderValue::from_static("application/json"), &HeaderValue::from_static("Bearer s3cret"))
         );
+        assert_eq!(headers["x-path"], std::env::var("PATH").unwrap());
         assert!(headers["authorization"].is_sensitive() && !format!("{headers:?}").contains("s3cret"));
     }
 
