@@ -22,7 +22,7 @@ RUN cargo build --locked --release --package headcount
 
 # The same Debian as above, for the same C library.
 FROM debian:13.5-slim
-# For brokers with a certificate of a public authority.
+# For brokers and providers with a certificate of a public authority.
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /build/target/release/headcount /usr/local/bin/headcount
 COPY LICENSE /usr/share/doc/headcount/LICENSE

@@ -19,7 +19,7 @@ use occupancy::time::{TimeError, UnixMs};
 use wire::{Report, WireError};
 
 pub use crossings::Crossings;
-pub use intervals::{Intervals, MAX_INTERVAL_CROSSINGS};
+pub use intervals::Intervals;
 pub use lines::MAX_LINE_BYTES;
 pub use reports::Reports;
 

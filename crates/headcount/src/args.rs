@@ -14,6 +14,7 @@ use crate::count::Count;
 use crate::explain::Explain;
 use crate::history::History;
 use crate::log::Log;
+use crate::pull::Pull;
 use crate::quarantine::Quarantine;
 use crate::status::Status;
 use crate::store_url::{Login, StoreUrl};
@@ -50,6 +51,8 @@ pub(crate) enum Task {
     Simulate(Simulate),
     /// Send a file of crossings, reports or interval counts
     Replay(Replay),
+    /// Fetch crossings or interval counts from somebody else's HTTP API, again and again
+    Pull(Pull),
     /// Show or change spaces, doorways and installations
     #[command(subcommand)]
     Topology(Topology),
@@ -259,7 +262,7 @@ pub(crate) enum Format {
     Crossings,
     /// One JSON report a line
     Reports,
-    /// CSV: start,dpu_id,entered,exited, spread evenly over --interval
+    /// CSV: start,dpu_id,entered,exited, spread over --interval
     Intervals,
 }
 

@@ -21,10 +21,13 @@ pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Args, E
     Args::from_arg_matches(&command.try_get_matches_from(words)?)
 }
 
-/// Where the file is, found before everything else is parsed, as it decides the defaults.
+/// Where the file is, found before everything else is parsed, as it decides the defaults. `pull --config` names a provider.
 fn config_path(words: &[OsString]) -> Option<OsString> {
     let mut words = words.iter();
     while let Some(word) = words.next() {
+        if word == "pull" {
+            break;
+        }
         if word == "--config" {
             return words.next().cloned();
         }
@@ -93,6 +96,20 @@ mod tests {
         assert_eq!(listen(&["serve"]).unwrap(), "127.0.0.1:8080");
         assert_eq!(listen(&["--config", config, "serve"]).unwrap(), "127.0.0.1:1234");
         assert_eq!(listen(&[&format!("--config={config}"), "serve", "--listen", "127.0.0.1:99"]).unwrap(), "127.0.0.1:99");
+    }
+
+    #[test]
+    fn a_provider_is_no_file_of_settings() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = folder.path().join("headcount.toml");
+        std::fs::write(&settings, "to = \"http://127.0.0.1:1234\"\n").unwrap();
+        for words in
+            [&["pull", "--config", "/nowhere.toml"][..], &["--config", settings.to_str().unwrap(), "pull", "--config=/nowhere.toml"]]
+        {
+            let words = ["headcount"].iter().chain(words).map(OsString::from);
+            let Task::Pull(pull) = parse(words).unwrap().task else { panic!("another task") };
+            assert_eq!(pull.config, Path::new("/nowhere.toml"));
+        }
     }
 
     #[test]

@@ -22,6 +22,7 @@ mod migrate;
 mod mock;
 mod opened;
 mod outlet;
+mod pull;
 mod quarantine;
 mod replay;
 mod run;

@@ -1,5 +1,6 @@
 //! Where reports are sent: a server over HTTP, or a Kafka cluster. Sending again is always safe, so it is tried again.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -73,37 +74,50 @@ impl Outlet {
 
     /// Sends reports; durable when `Ok`.
     pub(crate) async fn send(&self, reports: &[Report]) -> Result<Sent> {
+        self.send_all(reports, &[]).await
+    }
+
+    /// Sends reports, and JSON objects that are none and belong into quarantine; durable when `Ok`.
+    pub(crate) async fn send_all(&self, reports: &[Report], rejected: &[Vec<u8>]) -> Result<Sent> {
         match self {
             Self::Http(server) => {
                 let mut sent = Sent::default();
-                for body in bodies(reports) {
+                for body in bodies(reports, rejected) {
                     sent = sent.plus(post(server, &body).await?);
                 }
                 Ok(sent)
             }
             Self::Kafka(producer) => {
                 crate::consume::produce(producer, reports).await?;
-                Ok(Sent { queued: reports.len() as u64, ..Sent::default() })
+                let mut deliveries = Vec::with_capacity(rejected.len());
+                for payload in rejected {
+                    deliveries.push(producer.send_raw(payload).await?);
+                }
+                for delivery in deliveries {
+                    delivery.durable().await?;
+                }
+                Ok(Sent { queued: (reports.len() + rejected.len()) as u64, ..Sent::default() })
             }
         }
     }
 }
 
-/// The reports as JSON arrays, each small enough for one request.
-fn bodies(reports: &[Report]) -> Vec<Vec<u8>> {
+/// Reports and what is rejected as JSON arrays, each small enough for one request.
+fn bodies(reports: &[Report], rejected: &[Vec<u8>]) -> Vec<Vec<u8>> {
     let mut bodies = Vec::new();
     let mut body: Vec<u8> = Vec::new();
     let mut crossings = 0;
-    for report in reports {
-        let json = wire::report::encode_json(report);
-        if !body.is_empty() && (body.len() + json.len() > BODY_BYTES || crossings + report.crossings.len() > BODY_CROSSINGS) {
+    // A request has a limit for crossings and the same one for reports: so a report counts as one crossing at least.
+    let reports = reports.iter().map(|report| (Cow::Owned(wire::report::encode_json(report)), report.crossings.len().max(1)));
+    for (json, weight) in reports.chain(rejected.iter().map(|payload| (Cow::Borrowed(payload), 1))) {
+        if !body.is_empty() && (body.len() + json.len() > BODY_BYTES || crossings + weight > BODY_CROSSINGS) {
             body.push(b']');
             bodies.push(std::mem::take(&mut body));
             crossings = 0;
         }
         body.push(if body.is_empty() { b'[' } else { b',' });
         body.extend_from_slice(&json);
-        crossings += report.crossings.len();
+        crossings += weight;
     }
     if !body.is_empty() {
         body.push(b']');
@@ -155,15 +169,19 @@ mod tests {
         let key = Key::first_at(UnixMs::CLOCK_SET);
         let report =
             |crossings| Report { dpu: "d".parse().unwrap(), crossings: vec![Ok(key); crossings], heartbeat: None, accept_clock: false };
-        let reports: Vec<Report> = (0..5_000).map(|i| report(i % 7)).chain([report(10_000)]).collect();
-        let bodies = bodies(&reports);
-        let mut crossings = 0;
+        let reports: Vec<Report> = (0..25_000).map(|i| report(if i < 5_000 { i % 7 } else { 0 })).chain([report(10_000)]).collect();
+        let rejected = vec![br#"{"rejected":{}}"#.to_vec(); 11_000];
+        let bodies = bodies(&reports, &rejected);
+        let (mut crossings, mut unreadable) = (0, 0);
         for body in &bodies {
             let parsed = wire::report::decode_body(body).unwrap();
-            let held: usize = parsed.iter().map(|report| report.as_ref().unwrap().crossings.len()).sum();
+            let held: usize = parsed.iter().flatten().map(|report| report.crossings.len()).sum();
+            unreadable += parsed.iter().filter(|report| report.is_err()).count();
+            assert!(parsed.len() <= BODY_CROSSINGS, "{} reports", parsed.len());
             assert!(held <= BODY_CROSSINGS && body.len() <= BODY_BYTES + 100, "{held} crossings, {} bytes", body.len());
             crossings += held;
         }
+        assert_eq!(unreadable, rejected.len());
         assert_eq!(crossings, reports.iter().map(|report| report.crossings.len()).sum::<usize>());
     }
 }

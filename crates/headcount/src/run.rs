@@ -26,6 +26,7 @@ async fn task(task: Task) -> Result<ExitCode> {
         Task::Ingest(args) => crate::consume::ingest(args).await,
         Task::Simulate(args) => crate::simulate::simulate(args).await,
         Task::Replay(args) => crate::replay::replay(args).await,
+        Task::Pull(args) => crate::pull::pull(args).await,
         Task::Topology(args) => crate::topology::topology(args).await,
         Task::Count(args) => crate::count::count(args).await,
         Task::Explain(args) => crate::explain::explain(args).await,

@@ -1,11 +1,13 @@
-//! What crosses the edges: reports as protobuf and JSON, topology documents, edits as they are stored, and changes of
-//! counters.
+//! What crosses the edges: reports as protobuf and JSON, topology documents, edits as they are stored, changes of
+//! counters, and counts of an interval as crossings.
 
 pub mod change;
 pub mod document;
 pub mod edit;
+pub mod interval;
 pub mod report;
 
+pub use interval::Interval;
 use occupancy::crossing::{Heartbeat, Key};
 use occupancy::id::DpuId;
 use serde::Serialize;

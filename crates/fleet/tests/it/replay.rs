@@ -137,8 +137,8 @@ fn an_interval_is_spread_and_says_the_dpu_was_alive_to_its_end() {
     let report = &items[0].as_ref().unwrap().report;
     let keys = report.crossings.iter().map(|key| key.clone().unwrap());
     let found: Vec<_> = keys.map(|key| (key.at.to_string(), key.direction.sign())).collect();
-    let at = |seconds: u32| format!("2005-07-24T00:00:{seconds}.000Z");
-    assert_eq!(found, [(at(15), 1), (at(30), -1), (at(45), 1)]);
+    let at = |seconds: &str| format!("2005-07-24T00:00:{seconds}Z");
+    assert_eq!(found, [("2005-07-24T00:00:00.000Z".to_owned(), 1), (at("32.768"), -1), (at("32.768"), 1)]);
     assert_eq!(report.heartbeat.unwrap().at.to_string(), "2005-07-24T00:00:59.999Z");
 }
 

@@ -26,6 +26,8 @@ mod kill_9;
 mod live;
 #[cfg(test)]
 mod program;
+#[cfg(test)]
+mod pull;
 #[cfg(feature = "cql")]
 #[cfg(test)]
 mod roles;
