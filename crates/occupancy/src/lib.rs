@@ -10,6 +10,7 @@
 
 pub mod baseline;
 pub mod bucket;
+pub mod conservation;
 pub mod count;
 pub mod crossing;
 pub mod edit;
