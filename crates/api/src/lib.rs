@@ -31,6 +31,7 @@ mod problem;
 mod quarantine;
 mod spaces;
 mod status;
+mod suspects;
 mod topology;
 
 use std::sync::Arc;

@@ -24,6 +24,7 @@ mod missing;
 mod offset;
 mod quarantine;
 mod shift;
+mod suspects;
 mod topology;
 mod verify;
 mod walk;
@@ -48,6 +49,7 @@ pub use missing::WALK_MOST;
 pub use offset::{ClockOffset, OFFSETS_BACK_MS, OFFSETS_MOST};
 pub use shift::Shift;
 pub use store::{Quarantined, Reason, Source, StoreError};
+pub use suspects::{Evidence, Numbers, Suspect, Suspects, Unjudged};
 pub use topology::{Edited, Snapshot, Topology};
 pub use verify::{Difference, Standing, Verified, verify};
 

@@ -16,3 +16,5 @@ mod live;
 mod model;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod suspects;
