@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use occupancy::baseline::Kind as BaselineKind;
+use occupancy::baseline::{Baseline, Kind as BaselineKind};
 use occupancy::count::Count;
 use occupancy::id::SpaceId;
 use occupancy::time::UnixMs;
@@ -80,7 +80,7 @@ pub(crate) struct CountAnswer {
 
 /// Where a count starts: the latest of a correction, a daily reset, the beginning.
 #[derive(Serialize, ToSchema)]
-struct BaselineAnswer {
+pub(crate) struct BaselineAnswer {
     /// `beginning`, `reset` or `correction`.
     #[schema(example = "reset")]
     kind: &'static str,
@@ -90,19 +90,25 @@ struct BaselineAnswer {
     count: i64,
 }
 
-impl CountAnswer {
-    pub(crate) fn of(count: &Count) -> Self {
-        let kind = match count.baseline.kind {
+impl BaselineAnswer {
+    pub(crate) fn of(baseline: &Baseline) -> Self {
+        let kind = match baseline.kind {
             BaselineKind::Beginning => "beginning",
             BaselineKind::Reset => "reset",
             BaselineKind::Correction => "correction",
         };
+        Self { kind, at: baseline.at.map(Instant), count: baseline.count }
+    }
+}
+
+impl CountAnswer {
+    pub(crate) fn of(count: &Count) -> Self {
         Self {
             space: count.space.to_string(),
             at: Instant(count.at),
             count: count.count(),
             raw: count.raw,
-            baseline: BaselineAnswer { kind, at: count.baseline.at.map(Instant), count: count.baseline.count },
+            baseline: BaselineAnswer::of(&count.baseline),
             entered: count.entered,
             exited: count.exited,
             heard_to: count.heard_to.map(Instant),

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use occupancy::id::DpuId;
-use query::Dpu;
+use query::{ClockOffset, Dpu};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -46,6 +46,9 @@ struct DpuAnswer {
     /// - `unplaced`: never hung anywhere, so its crossings count nowhere yet
     #[schema(example = "healthy")]
     state: &'static str,
+    /// The doorway it hangs over now; null if over none.
+    #[schema(example = "front")]
+    doorway: Option<String>,
     /// Last heard: a crossing or heartbeat; null if never.
     heard_at: Option<Instant>,
     /// Its last crossing, by its own clock.
@@ -80,13 +83,40 @@ struct DpusAnswer {
     next: Option<String>,
 }
 
-/// A DPU, and what it numbered and we never got.
+/// A DPU, what it numbered and we never got, and how its clock goes.
 #[derive(Serialize, ToSchema)]
 struct DpuDetail {
     #[serde(flatten)]
     dpu: DpuAnswer,
     /// Crossings numbered in its current boot that never came, the last 200,000 looked at; null without numbers.
     missing: Option<u64>,
+    /// How its clock goes; null without crossings.
+    clock_offset: Option<ClockOffsetAnswer>,
+}
+
+/// When its last crossings came, less when they happened by its own clock. That is how far the clock is behind, plus how
+/// long they were on their way: below 0 the clock is ahead, above 0 it may be behind or the upload may have been late.
+#[derive(Serialize, ToSchema)]
+struct ClockOffsetAnswer {
+    /// How many crossings this is told from: the last 100, none more than 7 days before the last.
+    #[schema(example = 100)]
+    crossings: usize,
+    /// The least, in ms: the clock is behind by no more than this.
+    #[schema(example = 180)]
+    least_ms: i64,
+    /// The one in the middle, in ms.
+    #[schema(example = 420)]
+    median_ms: i64,
+    /// The one farthest from 0, in ms.
+    #[schema(example = 61000)]
+    worst_ms: i64,
+}
+
+impl ClockOffsetAnswer {
+    fn of(offset: ClockOffset) -> Self {
+        let ClockOffset { crossings, least_ms, median_ms, worst_ms } = offset;
+        Self { crossings, least_ms, median_ms, worst_ms }
+    }
 }
 
 impl DpuAnswer {
@@ -96,6 +126,7 @@ impl DpuAnswer {
         Self {
             id: dpu.id.to_string(),
             state: dpu.state.name(),
+            doorway: dpu.hangs.as_ref().map(ToString::to_string),
             heard_at: counters.heard.map(Instant),
             last_crossing_at: counters.last.map(|key| Instant(key.at)),
             heartbeat: counters.heartbeat.map(|beat| HeartbeatAnswer { at: Instant(beat.at), boot: beat.boot, last_seq: beat.last_seq }),
@@ -124,5 +155,6 @@ async fn dpus(State(app): State<App>, Params(which): Params<Which>) -> Result<Js
 )]
 async fn dpu(State(app): State<App>, Id(id): Id<DpuId>) -> Result<Json<DpuDetail>, Problem> {
     let dpu = app.query.dpu(&id).await?;
-    Ok(Json(DpuDetail { missing: app.query.missing(&dpu).await?, dpu: DpuAnswer::of(&dpu) }))
+    let (missing, offset) = (app.query.missing(&dpu).await?, app.query.clock_offset(&dpu).await?);
+    Ok(Json(DpuDetail { dpu: DpuAnswer::of(&dpu), missing, clock_offset: offset.map(ClockOffsetAnswer::of) }))
 }

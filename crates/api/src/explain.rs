@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::extract::State;
+use occupancy::baseline::Baseline;
+use occupancy::conservation::Remainder;
 use occupancy::id::SpaceId;
 use occupancy::time::UnixMs;
 use query::{DoorwayPart, Explained, InstallationPart};
@@ -14,7 +16,7 @@ use utoipa_axum::routes;
 
 use crate::App;
 use crate::corrections::CorrectionAnswer;
-use crate::count::{At, CountAnswer};
+use crate::count::{At, BaselineAnswer, CountAnswer};
 use crate::extract::{Id, Params};
 use crate::instant::Instant;
 use crate::problem::Problem;
@@ -32,6 +34,70 @@ struct ExplainAnswer {
     correction: Option<CorrectionAnswer>,
     /// The doorways into and out of the space, by id. Inner ones are left out: nobody enters or exits the space there.
     doorways: Vec<DoorwayPartAnswer>,
+    /// The raw count against those of the space's children; null where it has none, or more than 1,000.
+    conservation: Option<ConservationAnswer>,
+}
+
+/// What the raw counts of a space's children leave for its rest: those parts of it that are in none of them.
+/// start + entered - exited = remainder = raw of the space less the raw of each child.
+#[derive(Serialize, ToSchema)]
+struct ConservationAnswer {
+    /// How many people that makes in the rest; null where some came or left unseen, at the doorways `uncovered` names.
+    #[schema(example = 3)]
+    remainder: Option<i64>,
+    /// Whether that cannot be: fewer than nobody, or somebody where no doorway leads.
+    contradicts: bool,
+    /// When the last of all these counts started; null where all start at the beginning.
+    since: Option<Instant>,
+    /// How many were in the rest then, as the baselines have it; null where the remainder is.
+    #[schema(example = 0)]
+    start: Option<i64>,
+    /// Seen to come to the rest since then.
+    #[schema(example = 40)]
+    entered: i64,
+    /// Seen to leave it since then.
+    #[schema(example = 37)]
+    exited: i64,
+    /// Whether any doorway leads to the rest. Where none does, the remainder is `start` for good, and tells of baselines alone.
+    has_doorways: bool,
+    /// Doorways with no DPU during part of the time that matters to the remainder.
+    uncovered: Vec<String>,
+    /// The children, by id.
+    children: Vec<ChildAnswer>,
+}
+
+/// A child's part.
+#[derive(Serialize, ToSchema)]
+struct ChildAnswer {
+    /// The child.
+    #[schema(example = "room-1")]
+    space: String,
+    /// Its raw count at the same instant, as of the same moment.
+    #[schema(example = 9)]
+    raw: i64,
+    /// Where that starts.
+    baseline: BaselineAnswer,
+}
+
+impl ConservationAnswer {
+    fn of(one: &Remainder) -> Self {
+        let child = |(space, raw, baseline): &(SpaceId, i64, Baseline)| ChildAnswer {
+            space: space.to_string(),
+            raw: *raw,
+            baseline: BaselineAnswer::of(baseline),
+        };
+        Self {
+            remainder: one.people(),
+            contradicts: one.contradicts(),
+            since: one.since.map(Instant),
+            start: one.start(),
+            entered: one.entered,
+            exited: one.exited,
+            has_doorways: one.has_doors,
+            uncovered: one.uncovered.iter().map(ToString::to_string).collect(),
+            children: one.children.iter().map(child).collect(),
+        }
+    }
 }
 
 /// A doorway's part.
@@ -154,10 +220,11 @@ impl DoorwayPartAnswer {
     )
 )]
 async fn explain(State(app): State<App>, Id(space): Id<SpaceId>, Params(At { at }): Params<At>) -> Result<Json<ExplainAnswer>, Problem> {
-    let Explained { count, correction, doorways } = app.query.explain(&space, at.map(|at| at.0)).await?;
+    let Explained { count, correction, doorways, remainder } = app.query.explain(&space, at.map(|at| at.0)).await?;
     Ok(Json(ExplainAnswer {
         count: CountAnswer::of(&count),
         correction: correction.map(CorrectionAnswer::of),
         doorways: doorways.into_iter().map(DoorwayPartAnswer::of).collect(),
+        conservation: remainder.as_ref().map(ConservationAnswer::of),
     }))
 }

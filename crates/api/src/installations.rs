@@ -28,13 +28,13 @@ pub(crate) fn router() -> OpenApiRouter<App> {
 /// Where a DPU hung, in order of time.
 #[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Installations {
+pub(crate) struct Installations {
     /// It is in one place at a time: end one before the next begins. Entries may leave `dpu` out.
     installations: Vec<InstallationEntry>,
 }
 
 impl Installations {
-    fn of(list: &[Installation]) -> Self {
+    pub(crate) fn of(list: &[Installation]) -> Self {
         Self { installations: list.iter().map(InstallationEntry::of).collect() }
     }
 }

@@ -33,6 +33,7 @@ mod problem;
 mod quarantine;
 mod spaces;
 mod status;
+mod suspects;
 mod topology;
 
 use std::sync::Arc;

@@ -7,7 +7,8 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::problem::{MEDIA_TYPE, ProblemBody};
 use crate::{
-    App, corrections, count, crossings, dpus, events, explain, health, history, installations, live, quarantine, spaces, status, topology,
+    App, corrections, count, crossings, dpus, events, explain, health, history, installations, live, quarantine, spaces, status, suspects,
+    topology,
 };
 
 /// How many people are in a space, at any instant, and how do we know?
@@ -49,6 +50,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .merge(installations::router())
         .merge(corrections::router())
         .merge(dpus::router())
+        .merge(suspects::router())
         .merge(crossings::router())
         .merge(quarantine::router())
         .merge(status::router())

@@ -43,12 +43,17 @@ impl World {
     /// The baseline in force for a space at `at`, this instant included.
     #[must_use]
     pub fn baseline(&self, space: &str, at: UnixMs) -> Baseline {
-        let reset = latest_reset(self.resets(space), self.zone(space), at);
-        let reset = reset.map(|at| Baseline { kind: Kind::Reset, at: Some(at), count: 0 });
+        let reset = self.last_reset(space, at).map(|at| Baseline { kind: Kind::Reset, at: Some(at), count: 0 });
         let correction = self.latest_correction(space, at);
         let correction = correction.map(|(at, _, count)| Baseline { kind: Kind::Correction, at: Some(at), count: i64::from(count) });
         // At the same instant a correction beats a reset: it comes later in this order.
         reset.into_iter().chain(correction).max_by_key(|one| (one.at, one.kind)).unwrap_or(Baseline::BEGINNING)
+    }
+
+    /// The last daily reset of a space at or before `at`.
+    #[must_use]
+    pub fn last_reset(&self, space: &str, at: UnixMs) -> Option<UnixMs> {
+        latest_reset(self.resets(space), self.zone(space), at)
     }
 
     /// The correction a space's count starts from at `at`, if it starts from one.

@@ -12,7 +12,7 @@ use crate::baseline::Baseline;
 use crate::id::{DoorwayId, DpuId, SpaceId};
 use crate::ledger::Totals;
 use crate::time::UnixMs;
-use crate::topology::Space;
+use crate::topology::{Side, Space};
 use crate::world::World;
 
 /// A DPU that said nothing for this long counts as silent, in ms.
@@ -95,28 +95,45 @@ impl World {
     /// What the count of `space` at `at` needs; `None` where there is no such space.
     #[must_use]
     pub fn plan(&self, space: &str, at: UnixMs) -> Option<Plan> {
-        let Space { id, capacity, .. } = self.space(space)?;
-        let baseline = self.baseline(space, at);
+        Some(self.plan_over(self.space(space)?, self.boundary(space), self.baseline(space, at), at))
+    }
+
+    /// What a count from 0 of the rest of `space` needs, of those parts of it that are in none of its children: since an
+    /// instant, or the beginning. `None` where there is no such space.
+    #[must_use]
+    pub fn rest_plan(&self, space: &str, since: Option<UnixMs>, at: UnixMs) -> Option<Plan> {
+        let space = self.space(space)?;
+        let side = Side::Space(space.id.clone());
+        let doorways = self.doors(space.id.as_str()).map(|doorway| (&doorway.id, &side));
+        Some(self.plan_over(space, doorways, Baseline { at: since, ..Baseline::BEGINNING }, at))
+    }
+
+    /// A plan over doorways, each with its side within.
+    fn plan_over<'a>(
+        &self,
+        space: &Space,
+        doorways: impl Iterator<Item = (&'a DoorwayId, &'a Side)>,
+        baseline: Baseline,
+        at: UnixMs,
+    ) -> Plan {
         let end = at.plus_ms(1);
         let mut terms: Vec<Term> = Vec::new();
-        for (doorway, inside) in self.boundary(space) {
+        let mut spans: BTreeMap<&DoorwayId, Vec<(UnixMs, UnixMs)>> = BTreeMap::new();
+        for (doorway, inside) in doorways {
+            let spans = spans.entry(doorway).or_default();
             for one in self.over(doorway.as_str()) {
                 let (lo, hi) = (one.from.max(baseline.start()), one.end().min(end));
                 if lo < hi {
                     let plus_enters = one.enters == *inside;
                     terms.push(Term { dpu: one.dpu.clone(), doorway: doorway.clone(), plus_enters, lo, hi, current: one.covers(at) });
+                    spans.push((lo, hi));
                 }
             }
         }
         let since = baseline.at.or_else(|| terms.iter().map(|term| term.lo).min()).unwrap_or(at);
-        let mut spans: BTreeMap<&DoorwayId, Vec<(UnixMs, UnixMs)>> =
-            self.boundary(space).map(|(doorway, _)| (doorway, Vec::new())).collect();
-        for term in &terms {
-            spans.entry(&term.doorway).or_default().push((term.lo, term.hi));
-        }
         let uncovered = spans.into_iter().map(|(doorway, spans)| (doorway.clone(), gaps(spans, since, end)));
         let uncovered = uncovered.filter(|(_, gaps)| !gaps.is_empty()).collect();
-        Some(Plan { space: id.clone(), at, capacity: *capacity, baseline, terms, uncovered })
+        Plan { space: space.id.clone(), at, capacity: space.capacity, baseline, terms, uncovered }
     }
 }
 

@@ -10,9 +10,11 @@
 
 pub mod baseline;
 pub mod bucket;
+pub mod conservation;
 pub mod count;
 pub mod crossing;
 pub mod edit;
+pub mod flip;
 pub mod id;
 pub mod installation;
 pub mod ledger;

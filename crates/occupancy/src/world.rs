@@ -156,6 +156,11 @@ impl World {
         self.boundaries.get(id).into_iter().flatten()
     }
 
+    /// The doorways with a space itself, and not one below it, as a side.
+    pub fn doors(&self, id: &str) -> impl Iterator<Item = &Doorway> {
+        self.doors_of.get(id).into_iter().flatten().filter_map(|doorway| self.doorways.get(doorway))
+    }
+
     /// Everything under a root, in the form it is edited in; `None` where there is no such root.
     #[must_use]
     pub fn document(&self, root: &str) -> Option<Document> {

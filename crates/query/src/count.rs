@@ -62,6 +62,17 @@ impl Query {
 
     /// What the counts of spaces need; of one that is not there, nothing.
     pub(crate) async fn read(&self, world: &World, spaces: &[SpaceId], at: Option<UnixMs>) -> Result<Read, QueryError> {
+        self.read_plans(world, spaces, at, |space, at| world.plan(space.as_str(), at).into_iter().collect()).await
+    }
+
+    /// What plans for each space, made for one instant, need.
+    pub(crate) async fn read_plans(
+        &self,
+        world: &World,
+        spaces: &[SpaceId],
+        at: Option<UnixMs>,
+        plan: impl Fn(&SpaceId, UnixMs) -> Vec<Plan> + Send,
+    ) -> Result<Read, QueryError> {
         let now = (self.clock)();
         let latest = now.plus_ms(self.settings.max_clock_ahead_ms);
         let hung = ever_hung(world, spaces);
@@ -71,7 +82,7 @@ impl Query {
             .filter_map(|one| counters.get(&one.dpu)?.last.map(|key| key.at).filter(|at| one.covers(*at) && *at <= latest))
             .max();
         let at = at.unwrap_or_else(|| newest.map_or(now, |newest| newest.max(now)));
-        let plans: Vec<Plan> = spaces.iter().filter_map(|space| world.plan(space.as_str(), at)).collect();
+        let plans: Vec<Plan> = spaces.iter().flat_map(|space| plan(space, at)).collect();
         let totals = self.look_up(plans.iter().flat_map(Plan::lookups).collect()).await?;
         Ok(Read { plans, counters, totals })
     }

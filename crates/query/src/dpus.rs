@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use occupancy::id::DpuId;
+use occupancy::id::{DoorwayId, DpuId};
 use occupancy::installation::Installation;
 use occupancy::ledger::Counters;
 use occupancy::time::UnixMs;
@@ -66,6 +66,8 @@ pub struct Dpu {
     pub state: State,
     /// Its realtime row; `None` where it was never heard.
     pub counters: Option<Counters>,
+    /// The doorway it hangs over now.
+    pub hangs: Option<DoorwayId>,
     /// Where it hung, in order of time.
     pub installations: Vec<Installation>,
 }
@@ -149,6 +151,7 @@ impl Query {
     fn dpu_of(&self, world: &World, id: DpuId, counters: Option<Counters>, now: UnixMs) -> Dpu {
         let installations = world.installations(id.as_str()).to_vec();
         let state = State::of(&installations, counters.as_ref(), now, self.settings.silent_after_ms);
-        Dpu { id, state, counters, installations }
+        let hangs = installations.iter().find(|one| one.covers(now)).map(|one| one.doorway.clone());
+        Dpu { id, state, counters, hangs, installations }
     }
 }

@@ -68,6 +68,29 @@ pub enum QueryError {
     /// No such row is in quarantine.
     #[error("there is nothing in quarantine from {0}")]
     NotQuarantined(Source),
+    /// Too few or too many days.
+    #[error("{least} to {most} whole days can be looked at, not {asked}")]
+    Days {
+        /// Asked for.
+        asked: usize,
+        /// The fewest that say anything.
+        least: usize,
+        /// The most there can be.
+        most: usize,
+    },
+    /// Too many doorways or days to look at together.
+    #[error(
+        "{days} days of all doorways in {space} need more than {most} look-ups, and no more are made for an answer: ask for fewer days, \
+         or for the spaces in {space} one by one"
+    )]
+    TooManyLookups {
+        /// The space asked for.
+        space: SpaceId,
+        /// The days asked for.
+        days: usize,
+        /// The most there can be.
+        most: usize,
+    },
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),

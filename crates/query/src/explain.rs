@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use occupancy::conservation::Remainder;
 use occupancy::count::{Count, Part, Plan, Term};
 use occupancy::id::{DoorwayId, DpuId, SpaceId};
 use occupancy::time::UnixMs;
@@ -9,7 +10,7 @@ use occupancy::topology::{Doorway, Side};
 use occupancy::world::Made;
 
 use crate::Query;
-use crate::count::Read;
+use crate::count::{Read, SPACES_MOST};
 use crate::error::QueryError;
 use crate::missing::WALK_MOST;
 
@@ -22,7 +23,12 @@ pub struct Explained {
     pub correction: Option<Made>,
     /// The doorways into and out of the space, by id; inner ones cancel.
     pub doorways: Vec<DoorwayPart>,
+    /// What the counts of its children leave for the rest of it; `None` where it has none, or more than [`CHILDREN_MOST`].
+    pub remainder: Option<Remainder>,
 }
+
+/// The children a space may have for what they leave to be told.
+pub const CHILDREN_MOST: usize = SPACES_MOST;
 
 /// A doorway's part in a count.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,9 +69,15 @@ impl Query {
     pub async fn explain(&self, space: &SpaceId, at: Option<UnixMs>) -> Result<Explained, QueryError> {
         let spaces = std::slice::from_ref(space);
         let world = self.world_of(spaces, at).await?;
-        let read = self.read(&world, spaces, at).await?;
-        let count = read.counts(self.settings.silent_after_ms).pop();
-        let (Some(count), Some(plan)) = (count, read.plans.first()) else { return Err(QueryError::UnknownSpace(space.to_string())) };
+        let with_children = (1..=CHILDREN_MOST).contains(&world.children(space.as_str()).take(CHILDREN_MOST + 1).count());
+        let plans = |space: &SpaceId, at: UnixMs| {
+            if with_children { world.remainder_plans(space.as_str(), at) } else { world.plan(space.as_str(), at).into_iter().collect() }
+        };
+        let read = self.read_plans(&world, spaces, at, plans).await?;
+        let mut counts = read.counts(self.settings.silent_after_ms);
+        let remainder = Remainder::of(&counts, world.doors(space.as_str()).next().is_some());
+        counts.truncate(1);
+        let (Some(count), Some(plan)) = (counts.pop(), read.plans.first()) else { return Err(QueryError::UnknownSpace(space.to_string())) };
         let mut installations = self.installation_parts(plan, &read).await?;
         let of = |(doorway, inside): (&DoorwayId, &Side)| {
             Some(DoorwayPart {
@@ -77,7 +89,7 @@ impl Query {
         };
         let doorways = world.boundary(space.as_str()).filter_map(of).collect();
         let correction = world.baseline_correction(space.as_str(), plan.at).cloned();
-        Ok(Explained { count, correction, doorways })
+        Ok(Explained { count, correction, doorways, remainder })
     }
 
     async fn installation_parts(&self, plan: &Plan, read: &Read) -> Result<BTreeMap<DoorwayId, Vec<InstallationPart>>, QueryError> {

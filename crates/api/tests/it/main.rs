@@ -5,6 +5,8 @@ mod bad_input;
 #[cfg(test)]
 mod corrections;
 #[cfg(test)]
+mod doubts;
+#[cfg(test)]
 mod edits;
 #[cfg(test)]
 mod golden;

@@ -5,6 +5,8 @@ mod bucket;
 #[cfg(test)]
 mod count;
 #[cfg(test)]
+mod flip;
+#[cfg(test)]
 mod ledger;
 #[cfg(test)]
 mod topology;

@@ -19,4 +19,6 @@ mod model;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+mod suspects;
+#[cfg(test)]
 mod watch;

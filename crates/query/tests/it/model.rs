@@ -167,6 +167,12 @@ pub(crate) fn inside(space: &str, side: &str) -> bool {
     false
 }
 
+/// From which side to which, by DPU's +1 or -1.
+fn went(one: &Installation, plus: bool) -> (&'static str, &'static str) {
+    let (_, a, b) = DOORWAYS.iter().find(|(name, _, _)| *name == one.doorway.as_str()).unwrap();
+    if (one.enters.to_string() == *a) == plus { (b, a) } else { (a, b) }
+}
+
 /// The first instant, in steps of a quarter of an hour, at which clocks show `wall` or later.
 pub(crate) fn first_showing(zone: Tz, wall: NaiveDateTime) -> UnixMs {
     let mut at = wall.and_utc() - TimeDelta::hours(30);
@@ -190,9 +196,7 @@ impl Case {
             let (dpu, at) = (crossing.0.to_string(), self.at(crossing.1));
             let covers = |one: &&Installation| one.dpu.as_str() == dpu && one.from <= at && one.to.is_none_or(|to| at < to);
             let Some(one) = installations.iter().find(covers) else { continue };
-            let (_, a, b) = DOORWAYS.iter().find(|(name, _, _)| *name == one.doorway.as_str()).unwrap();
-            let (into, out_of) = if one.enters.to_string() == *a { (a, b) } else { (b, a) };
-            let (into, out_of) = if crossing.3 { (into, out_of) } else { (out_of, into) };
+            let (out_of, into) = went(one, crossing.3);
             if inside(space, into) != inside(space, out_of) {
                 story.push((at, Happens::Crossing((dpu, crossing.2, crossing.3, inside(space, into)))));
             }
@@ -264,20 +268,22 @@ async fn events(query: &query::Query, space: &SpaceId, from: UnixMs, to: UnixMs,
     }
 }
 
+/// Raw, and entered and exited since the last baseline.
+fn add_up<'a>(story: impl Iterator<Item = &'a (UnixMs, Happens)>) -> (i64, i64, i64) {
+    story.fold((0, 0, 0), |(raw, entered, exited), (_, happens)| match happens {
+        Happens::Reset => (0, 0, 0),
+        Happens::Correction(_, count) => (i64::from(*count), 0, 0),
+        Happens::Crossing((_, _, _, true)) => (raw + 1, entered + 1, exited),
+        Happens::Crossing(_) => (raw - 1, entered, exited + 1),
+    })
+}
+
 async fn check<S: Store + 'static>(case: &Case, store: Arc<S>) {
     let query = fill(case, Arc::clone(&store)).await;
     for (name, _) in SPACES {
         let (space, story) = (id::<SpaceId>(name), case.story(name));
         for at in case.asked.iter().map(|ms| case.at(*ms)) {
-            let (mut raw, mut entered, mut exited) = (0, 0, 0);
-            for (_, happens) in story.iter().filter(|(when, _)| *when <= at) {
-                match happens {
-                    Happens::Reset => (raw, entered, exited) = (0, 0, 0),
-                    Happens::Correction(_, count) => (raw, entered, exited) = (i64::from(*count), 0, 0),
-                    Happens::Crossing((_, _, _, true)) => (raw, entered) = (raw + 1, entered + 1),
-                    Happens::Crossing(_) => (raw, exited) = (raw - 1, exited + 1),
-                }
-            }
+            let (raw, entered, exited) = add_up(story.iter().filter(|(when, _)| *when <= at));
             let count = query.count(&space, Some(at)).await.unwrap();
             assert_eq!((count.raw, count.entered, count.exited), (raw, entered, exited), "{name} at {at}: {:?}", count.baseline);
             explained::check(case, &query, &space, &count, &story).await;

@@ -6,9 +6,10 @@ use occupancy::count::Count;
 use occupancy::id::SpaceId;
 use occupancy::installation::Installation;
 use occupancy::time::UnixMs;
-use query::Query;
+use query::{Explained, Query};
 
-use super::{Case, DOORWAYS, Happens, QUARTER_MS, inside};
+use super::{Case, DOORWAYS, Happens, QUARTER_MS, SPACES, add_up, inside, went};
+use crate::support::id;
 
 /// Entered, exited, and the numbers seen.
 type Sum = (i64, i64, BTreeSet<u64>);
@@ -17,6 +18,7 @@ type Sum = (i64, i64, BTreeSet<u64>);
 pub(super) async fn check(case: &Case, query: &Query, space: &SpaceId, count: &Count, story: &[(UnixMs, Happens)]) {
     let told = query.explain(space, Some(count.at)).await.unwrap();
     assert_eq!(told.count, *count);
+    check_remainder(case, &told, story);
     let parts = || told.doorways.iter().flat_map(|doorway| doorway.installations.iter().map(move |one| (doorway, one)));
     let (entered, exited) = parts().fold((0, 0), |(entered, exited), (_, one)| (entered + one.part.entered, exited + one.part.exited));
     assert_eq!((entered, exited, count.baseline.count + entered - exited), (count.entered, count.exited, count.raw));
@@ -51,6 +53,42 @@ pub(super) async fn check(case: &Case, query: &Query, space: &SpaceId, count: &C
         }
         assert_eq!(count.uncovered.contains(&doorway.doorway.id), !doorway.uncovered.is_empty());
     }
+}
+
+/// What the children leave for the rest is what a walk leaves, and it started from what the baselines left.
+fn check_remainder(case: &Case, told: &Explained, story: &[(UnixMs, Happens)]) {
+    let (space, at) = (told.count.space.as_str(), told.count.at);
+    let children = SPACES.iter().filter(|(_, parent)| *parent == Some(space)).map(|(name, _)| *name);
+    let mut children: Vec<_> = children.map(|name| (name, case.story(name))).collect();
+    children.sort_unstable_by_key(|(name, _)| *name);
+    let Some(remainder) = &told.remainder else { return assert!(children.is_empty(), "{space}") };
+    assert!(remainder.has_doors, "one leads to each");
+    let raw = |story: &[(UnixMs, Happens)]| add_up(story.iter().filter(|(when, _)| *when <= at)).0;
+    let names = |(name, story): &(&str, Vec<_>)| (id::<SpaceId>(name), raw(story));
+    let shown: Vec<_> = remainder.children.iter().map(|(child, raw, _)| (child.clone(), *raw)).collect();
+    assert_eq!(shown, children.iter().map(names).collect::<Vec<_>>());
+
+    let since = remainder.since.unwrap_or(UnixMs::MIN);
+    let mut seen = BTreeSet::new();
+    for (dpu, ms, seq, plus) in case.crossings.iter().filter(|one| (since..=at).contains(&case.at(one.1))) {
+        let hung = |one: &&Installation| one.dpu.as_str() == dpu.to_string() && one.covers(case.at(*ms));
+        let installations = case.installations();
+        let (out_of, into) = installations.iter().find(hung).map_or(("", ""), |one| went(one, *plus));
+        if into == space || out_of == space {
+            seen.insert((into == space, dpu, ms, seq, plus));
+        }
+    }
+    let entered = seen.iter().filter(|(entered, ..)| *entered).count() as i64;
+    assert_eq!((remainder.entered, remainder.exited), (entered, seen.len() as i64 - entered), "{space} at {at}");
+
+    assert_eq!(remainder.people().is_none(), !remainder.uncovered.is_empty());
+    let Some((people, start)) = remainder.people().zip(remainder.start()) else { return };
+    assert_eq!(people, raw(story) - children.iter().map(|(_, story)| raw(story)).sum::<i64>(), "{space} at {at}");
+    let began = |story: &[(UnixMs, Happens)]| {
+        let before = |(when, happens): &&(UnixMs, Happens)| *when < since || (*when == since && !matches!(happens, Happens::Crossing(_)));
+        add_up(story.iter().filter(before)).0
+    };
+    assert_eq!(start, began(story) - children.iter().map(|(_, story)| began(story)).sum::<i64>(), "{space} at {at} since {since}");
 }
 
 /// What each installation saw since the baseline: by doorway, DPU, and from when on it counted.
