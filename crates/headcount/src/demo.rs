@@ -127,6 +127,7 @@ impl Show {
         topology::put(server, &live.topology(), true).await?;
         println!("a campus of {} spaces and {DPUS} DPUs reports live:", live.spaces());
         println!("  now:         curl '{}/v1/spaces/{}/count'", self.url, campus::ROOT);
+        println!("  as it goes:  curl -N '{}/v1/live?space={}'", self.url, campus::ROOT);
         println!("  every route: {}/docs", self.url);
         let root: SpaceId = campus::ROOT.parse()?;
         let mut tick = tokio::time::interval(Duration::from_secs(1));

@@ -84,22 +84,14 @@ impl Row {
 }
 
 async fn list(args: List) -> Result<ExitCode> {
-    let server = Server::at(&args.server)?;
-    let (mut cursor, mut listed) = (None, 0_u64);
-    loop {
-        let (rows, next) = page(&server, args.reason.as_deref(), cursor).await?;
-        for raw in rows {
-            let row: Row = serde_json::from_value(raw.clone()).context("the answer holds no quarantine: is this a Headcount server?")?;
-            if args.all || row.replayed_at.is_none() {
-                println!("{}", if args.json { raw.to_string() } else { row.line() });
-                listed += 1;
-            }
+    let mut listed = 0_u64;
+    let show = |raw: &Value, row: Row| {
+        if args.all || row.replayed_at.is_none() {
+            println!("{}", if args.json { raw.to_string() } else { row.line() });
+            listed += 1;
         }
-        cursor = next;
-        if cursor.is_none() {
-            break;
-        }
-    }
+    };
+    each(&Server::at(&args.server)?, args.reason.as_deref(), show).await?;
     if listed == 0 && !args.json {
         println!("nothing is in quarantine");
     }
@@ -137,16 +129,23 @@ fn told(answer: &Value) -> Option<String> {
 
 /// The rows of a reason that were not replayed yet.
 async fn waiting(server: &Server, reason: &str) -> Result<Vec<String>> {
-    let (mut found, mut cursor) = (Vec::new(), None);
+    let mut found = Vec::new();
+    each(server, Some(reason), |_, row| found.extend(Some(row.id).filter(|_| row.replayed_at.is_none()))).await?;
+    Ok(found)
+}
+
+/// Shows every row, or every one of a reason, as it came and as it is told.
+async fn each(server: &Server, reason: Option<&str>, mut show: impl FnMut(&Value, Row)) -> Result<()> {
+    let mut cursor = None;
     loop {
-        let (rows, next) = page(server, Some(reason), cursor).await?;
-        for row in rows {
-            let row: Row = serde_json::from_value(row).context("the answer holds no quarantine: is this a Headcount server?")?;
-            found.extend(Some(row.id).filter(|_| row.replayed_at.is_none()));
+        let (rows, next) = page(server, reason, cursor).await?;
+        for raw in rows {
+            let row = Row::deserialize(&raw).context("the answer holds no quarantine: is this a Headcount server?")?;
+            show(&raw, row);
         }
         cursor = next;
         if cursor.is_none() {
-            return Ok(found);
+            return Ok(());
         }
     }
 }

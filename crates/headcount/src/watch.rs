@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use occupancy::id::SpaceId;
+use reqwest::StatusCode;
 use serde_json::Value;
 
 use crate::ask::{Server, succeeded};
@@ -52,22 +53,23 @@ async fn follow(server: &Server, args: &Watch) -> Result<std::convert::Infallibl
         if let Some(id) = &last {
             request = request.header("last-event-id", id);
         }
-        // Whoever never got an answer has given a wrong address, or a wrong space.
-        let answer = match server.send(request).await {
-            Ok(answer) => Some(succeeded(answer).await?),
+        let heard = match server.send(request).await {
+            Ok(answer) if last.is_some() && is_passing(answer.status()) => Err(anyhow::anyhow!("the server answers {}", answer.status())),
+            Ok(answer) => hear(succeeded(answer).await?, args.json, &mut last).await,
+            // Whoever never got an answer has given a wrong address.
             Err(error) if last.is_none() => return Err(error),
-            Err(error) => {
-                tracing::warn!("{error}");
-                None
-            }
+            Err(error) => Err(error),
         };
-        if let Some(answer) = answer
-            && let Err(error) = hear(answer, args.json, &mut last).await
-        {
+        if let Err(error) = heard {
             tracing::warn!("the connection ended ({error}); it is made anew");
         }
         tokio::time::sleep(PAUSE).await;
     }
+}
+
+/// Whether another answer may come soon.
+fn is_passing(status: StatusCode) -> bool {
+    status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS
 }
 
 /// Prints what comes until the connection ends.

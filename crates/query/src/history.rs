@@ -138,12 +138,14 @@ impl Query {
         let world = &snapshot.world;
         check_known(world, spaces)?;
         let (mut parts, mut next) = lay_out(world, spaces, span, now, after, caps)?;
-        if span.stats == Stats::Full {
-            // Before anything is read: see what is kept.
-            parts.iter_mut().for_each(|part| part.take_kept(&self.kept, &snapshot, span.interval));
-        }
         // Before the totals: what counts as heard is in them.
         let counters = self.counters_of(parts.iter().flat_map(Part::dpus).collect()).await?;
+        for part in &mut parts {
+            part.hear(&counters);
+            if span.stats == Stats::Full {
+                part.take_kept(&self.kept, &snapshot, span.interval);
+            }
+        }
         let totals = self.look_up(parts.iter().flat_map(Part::lookups).collect()).await?;
 
         let mut series: Vec<Series> = Vec::new();
@@ -151,8 +153,8 @@ impl Query {
         for part in &parts {
             let raw = part.raw(&totals);
             let told = match span.stats {
-                Stats::Flow => part.flow(raw, &totals),
-                Stats::Full => self.full(world, part, raw, now, &mut left).await?,
+                Stats::Flow => part.finished(part.flow(raw, &totals)),
+                Stats::Full => self.full(world, part, raw, &mut left).await?,
             };
             let cut = part.windows().nth(told.len());
             if let Some((start, end)) = cut {
@@ -161,12 +163,7 @@ impl Query {
                 }
                 next = Some(HistoryKey { place: part.place, start });
             }
-            let heard: Vec<Option<UnixMs>> = part.dpus().map(|dpu| counters.get(dpu).and_then(|counters| counters.heard)).collect();
-            let finish = |(bucket, missing): (Bucket, _)| {
-                let bucket = Bucket { end: part.end_of(bucket.end), ..bucket };
-                HistoryBucket { partial: part.is_partial(&bucket, now, &heard), bucket, missing }
-            };
-            series.push(Series { space: part.space.clone(), zone: part.zone, buckets: told.into_iter().map(finish).collect() });
+            series.push(Series { space: part.space.clone(), zone: part.zone, buckets: told });
             if cut.is_some() {
                 break;
             }

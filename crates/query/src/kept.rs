@@ -5,31 +5,32 @@
 //! A bucket that is over follows from the crossings before its end and the world. Whoever walks takes a ticket first; a
 //! change or an edit marks all tickets out, and drops all that is kept, from its instant on. What is walked is kept only as
 //! far as its ticket is not marked. So a change that a walk may have missed either came before the ticket, and was durable
-//! before the walk read anything, or marks it. Whether a bucket is partial is not kept: that is told anew each time.
+//! before the walk read anything, or marks it. Whether a bucket is partial is told anew each time; one that was when it was
+//! walked and is no more may hold more by now, of which this was not told yet: it is walked anew.
 //!
 //! Nothing is kept, or told of what is kept, while changes may go unheard.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono_tz::Tz;
 use moka::sync::Cache;
-use occupancy::bucket::{Bucket, Interval};
-use occupancy::id::{DpuId, SpaceId};
+use occupancy::bucket::Interval;
+use occupancy::id::SpaceId;
 use occupancy::ledger::Change;
 use occupancy::time::UnixMs;
 use tokio::time::Instant;
 
-use crate::Snapshot;
-use crate::count::ever_hung;
 use crate::effect::differ_from;
+use crate::hung::HungAt;
 use crate::live::FRESH;
+use crate::{HistoryBucket, Snapshot};
 
-/// How many buckets are kept at most, of the spaces asked for most: some 20 MB.
+/// How many buckets are kept at most, of the spaces asked for last: some 20 MB.
 const BUCKETS_MOST: u64 = 100_000;
+/// How many of one space, so that none takes the place of all others.
+const SPACE_MOST: usize = 10_000;
 
-/// A bucket as it was walked, and what is missing in it.
-pub(crate) type Walked = (Bucket, Option<u64>);
 /// How a space's time is cut into buckets.
 type Cut = (Tz, Interval);
 
@@ -42,10 +43,8 @@ pub(crate) struct Kept {
 #[derive(Default)]
 struct State {
     hears: Hears,
-    /// The world everything kept is of, and which of its DPUs ever hung at the spaces something is kept of.
-    world: Snapshot,
-    by_dpu: HashMap<DpuId, Vec<SpaceId>>,
-    indexed: BTreeSet<SpaceId>,
+    /// The spaces something is kept of, in the world it is of.
+    hung: HungAt,
     /// How many tickets there were.
     tickets: u64,
 }
@@ -64,7 +63,7 @@ enum Hears {
 /// What is kept of one space.
 #[derive(Default)]
 struct Rows {
-    cuts: HashMap<Cut, BTreeMap<UnixMs, Walked>>,
+    cuts: HashMap<Cut, BTreeMap<UnixMs, HistoryBucket>>,
     /// The tickets out, and from when on what they stand for may have changed.
     tickets: BTreeMap<u64, UnixMs>,
 }
@@ -76,7 +75,7 @@ pub(crate) struct Ticket {
     number: u64,
     rows: Arc<Mutex<Rows>>,
     /// The first buckets of the page.
-    pub(crate) found: Vec<Walked>,
+    pub(crate) found: Vec<HistoryBucket>,
 }
 
 impl Drop for Ticket {
@@ -89,7 +88,10 @@ impl Rows {
     fn drop_from(&mut self, from: UnixMs) {
         self.tickets.values_mut().for_each(|marked| *marked = from.min(*marked));
         for buckets in self.cuts.values_mut() {
-            buckets.retain(|_, (bucket, _)| bucket.end <= from);
+            // Later buckets end later: most often none is dropped.
+            while buckets.last_entry().is_some_and(|last| last.get().bucket.end > from) {
+                buckets.pop_last();
+            }
         }
         self.cuts.retain(|_, buckets| !buckets.is_empty());
     }
@@ -127,70 +129,85 @@ impl Kept {
     /// Ledgers have changed.
     pub(crate) fn changed(&self, changes: &[Change]) {
         let state = lock(&self.state);
-        if state.by_dpu.is_empty() {
-            return;
+        let mut touched: BTreeMap<&SpaceId, UnixMs> = BTreeMap::new();
+        for (dpu, from) in changes.iter().filter_map(|change| Some((&change.dpu, change.from?))) {
+            for space in state.hung.of(dpu) {
+                touched.entry(space).and_modify(|first| *first = from.min(*first)).or_insert(from);
+            }
         }
-        for Change { dpu, from, .. } in changes {
-            if let Some(from) = from {
-                self.drop_from(state.by_dpu.get(dpu).into_iter().flatten(), *from);
+        self.drop_from(touched);
+    }
+
+    fn drop_from<'a>(&self, touched: impl IntoIterator<Item = (&'a SpaceId, UnixMs)>) {
+        for (space, from) in touched {
+            if let Some(rows) = self.spaces.get(space) {
+                lock(&rows).drop_from(from);
             }
         }
     }
 
-    fn drop_from<'a>(&self, spaces: impl Iterator<Item = &'a SpaceId>, from: UnixMs) {
-        for rows in spaces.filter_map(|space| self.spaces.get(space)) {
-            lock(&rows).drop_from(from);
-        }
-    }
-
-    /// The first buckets of a page, of those that are kept, and a ticket for a walk over the rest; `None` where nothing may
-    /// be kept. The windows of buckets that are not over at `now` are theirs only so far.
+    /// The first buckets of a page, of those that are kept and `good`, and a ticket for a walk over the rest; `None` where
+    /// nothing may be kept. A bucket is none of those unless it has the very window.
     pub(crate) fn begin(
         &self,
         snapshot: &Snapshot,
         space: &SpaceId,
         cut: Cut,
         windows: impl Iterator<Item = (UnixMs, UnixMs)>,
+        good: impl Fn(&HistoryBucket) -> bool,
     ) -> Option<Ticket> {
+        self.learn(snapshot);
         let mut state = lock(&self.state);
         let hears = match state.hears {
             Hears::Nothing => false,
             Hears::All => true,
             Hears::Until(as_of) => as_of.elapsed() < FRESH,
         };
-        self.learn(&mut state, snapshot);
-        if !hears || state.world.revision != snapshot.revision {
+        if !hears || state.hung.snapshot().revision != snapshot.revision {
             return None;
         }
-        state.index(space);
+        state.hung.add(space);
         state.tickets += 1;
         let rows = self.spaces.get_with_by_ref(space, Arc::default);
         let mut own = lock(&rows);
         own.tickets.insert(state.tickets, UnixMs::MAX);
         let kept = own.cuts.get(&cut);
-        let same = |(start, end)| kept?.get(&start).filter(|(bucket, _)| bucket.end == end).copied();
+        let same = |(start, end)| kept?.get(&start).filter(|one| one.bucket.end == end && good(one)).cloned();
         let found = windows.map_while(same).collect();
         drop(own);
         Some(Ticket { space: space.clone(), cut, number: state.tickets, rows, found })
     }
 
     /// Goes by a newer world: what it changes is dropped.
-    fn learn(&self, state: &mut State, snapshot: &Snapshot) {
-        if snapshot.revision <= state.world.revision {
-            return;
+    fn learn(&self, snapshot: &Snapshot) {
+        loop {
+            let (was, spaces) = {
+                let state = lock(&self.state);
+                // A space of which nothing is kept any more is left out from here on.
+                let kept = state.hung.spaces().iter().filter(|space| self.spaces.contains_key(*space));
+                (state.hung.snapshot().clone(), kept.cloned().collect::<Vec<_>>())
+            };
+            if was.revision >= snapshot.revision {
+                return;
+            }
+            // Not under the lock, which lanes wait for.
+            let differ = differ_from(&was.world, &snapshot.world, &spaces, UnixMs::MAX);
+            let mut hung = HungAt::new(snapshot, &spaces);
+            let mut state = lock(&self.state);
+            if state.hung.snapshot().revision == was.revision {
+                self.drop_from(differ.iter().map(|(space, from)| (space, *from)));
+                for came in state.hung.spaces().iter().filter(|space| !spaces.contains(space)) {
+                    self.drop_from([(came, UnixMs::MIN)]);
+                    hung.add(came);
+                }
+                state.hung = hung;
+                return;
+            }
         }
-        let was = std::mem::replace(&mut state.world, snapshot.clone());
-        let spaces: Vec<SpaceId> = std::mem::take(&mut state.indexed).into_iter().collect();
-        for (space, from) in differ_from(&was.world, &snapshot.world, &spaces, UnixMs::MAX) {
-            self.drop_from([&space].into_iter(), from);
-        }
-        state.by_dpu.clear();
-        // A space of which nothing is kept any more is left out from here on.
-        spaces.iter().filter(|space| self.spaces.contains_key(*space)).for_each(|space| state.index(space));
     }
 
     /// Keeps what was walked after what was found, as far as nothing touched it meanwhile.
-    pub(crate) fn keep(&self, ticket: &Ticket, walked: &[Walked], now: UnixMs) {
+    pub(crate) fn keep(&self, ticket: &Ticket, walked: &[HistoryBucket], now: UnixMs) {
         // Under this lock, so that what was forgotten meanwhile does not come back.
         let _state = lock(&self.state);
         if self.spaces.get(&ticket.space).is_none_or(|current| !Arc::ptr_eq(&current, &ticket.rows)) {
@@ -198,23 +215,14 @@ impl Kept {
         }
         let mut rows = lock(&ticket.rows);
         let marked = rows.tickets.get(&ticket.number).copied().unwrap_or(UnixMs::MIN);
-        let over = walked.iter().filter(|(bucket, _)| bucket.end <= now.min(marked));
-        rows.cuts.entry(ticket.cut).or_default().extend(over.map(|one| (one.0.start, *one)));
+        let over = walked.iter().filter(|one| one.bucket.end <= now.min(marked));
+        if rows.buckets() + walked.len() > SPACE_MOST {
+            rows.cuts.clear();
+        }
+        rows.cuts.entry(ticket.cut).or_default().extend(over.take(SPACE_MOST).map(|one| (one.bucket.start, one.clone())));
         drop(rows);
         // Put in anew, it is weighed anew.
         self.spaces.insert(ticket.space.clone(), Arc::clone(&ticket.rows));
-    }
-}
-
-impl State {
-    fn index(&mut self, space: &SpaceId) {
-        if !self.indexed.insert(space.clone()) {
-            return;
-        }
-        let dpus: BTreeSet<&DpuId> = ever_hung(&self.world.world, std::slice::from_ref(space)).into_iter().map(|one| &one.dpu).collect();
-        for dpu in dpus {
-            self.by_dpu.entry(dpu.clone()).or_default().push(space.clone());
-        }
     }
 }
 

@@ -23,6 +23,7 @@ use occupancy::id::SpaceId;
 use occupancy::ledger::Change;
 use occupancy::world::World;
 use prometheus::Registry;
+use store::StoreError;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::{Instant, MissedTickBehavior};
 
@@ -31,6 +32,7 @@ use self::state::State;
 pub use self::told::{News, Watcher};
 use crate::effect::differ_from;
 use crate::error::{QueryError, WatchFailed};
+use crate::hung::HungAt;
 use crate::{Query, Snapshot};
 
 /// How many spaces one watcher can watch.
@@ -112,6 +114,7 @@ impl Watch {
         }
         let snapshot = self.query.snapshot_of(&spaces).await?;
         self.learn(&snapshot);
+        let since = Instant::now();
         let receivers = self.state().watch(&spaces).ok_or(WatchFailed::Stopping)?;
         self.woken.notify_one();
         // Read after it is marked what changes: whatever this does not hold yet is told.
@@ -119,7 +122,7 @@ impl Watch {
         for space in &spaces {
             counts.push(Arc::new(self.query.count(space, None).await?));
         }
-        Ok(Watcher::new(counts.into_iter().zip(receivers), self.metrics.clone(), place))
+        Ok(Watcher::new(counts.into_iter().zip(receivers), since, self.metrics.clone(), place))
     }
 
     /// Tells no more: whoever watches comes to an end.
@@ -134,14 +137,21 @@ impl Watch {
         refresh.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let due = self.state().due((self.query.clock)());
-            tokio::select! {
-                () = self.woken.notified() => {}
+            let woken = tokio::select! {
+                () = self.woken.notified() => true,
                 // Its other end lives as long as this.
-                _ = edited.changed() => {}
-                _ = refresh.tick() => self.state().mark_all(),
-                () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
+                _ = edited.changed() => false,
+                _ = refresh.tick() => {
+                    self.state().mark_all();
+                    false
+                }
+                () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => false,
+            };
+            // Most marks are of spaces that were told a moment ago.
+            let due = self.state().due((self.query.clock)());
+            if !woken || due.is_some_and(|due| due <= Instant::now()) {
+                self.tell().await;
             }
-            self.tell().await;
         }
     }
 
@@ -156,12 +166,14 @@ impl Watch {
     }
 
     async fn tell_one(&self, world: Arc<World>, space: SpaceId) {
-        match self.query.read(&world, std::slice::from_ref(&space), None).await {
+        // Before it is read: a baseline in between is told by its turn.
+        let now = (self.query.clock)();
+        let read = tokio::time::timeout(REFRESH, self.query.read(&world, std::slice::from_ref(&space), None));
+        match read.await.unwrap_or_else(|_| Err(StoreError::Unavailable("no answer came".to_owned()).into())) {
             Ok(read) => {
                 let count: Option<Count> = read.counts(self.query.settings.silent_after_ms).pop();
                 // A baseline acts by time alone. Later ones are found at the next refresh.
                 let ahead_ms = i64::try_from(REFRESH.as_millis()).unwrap_or(0) + 1_000;
-                let now = (self.query.clock)();
                 let turns = world.baselines(space.as_str(), now.plus_ms(1), now.plus_ms(ahead_ms)).first().and_then(|next| next.at);
                 self.state().tell(&space, count, turns);
             }
@@ -179,7 +191,8 @@ impl Watch {
             // Not under the lock, which lanes wait for.
             let now = (self.query.clock)();
             let differ = differ_from(&was.world, &snapshot.world, &spaces, now);
-            if self.state().learn(was.revision, snapshot, &spaces, &differ, now.plus_ms(-LATE_MS)) {
+            let hung = HungAt::new(snapshot, &spaces);
+            if self.state().learn(was.revision, hung, &differ, now.plus_ms(-LATE_MS)) {
                 return;
             }
         }

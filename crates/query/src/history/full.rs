@@ -7,10 +7,10 @@ use occupancy::id::DpuId;
 use occupancy::time::UnixMs;
 use occupancy::world::World;
 
-use super::page::Part;
+use super::HistoryBucket;
+use super::page::{Part, Walked};
 use crate::Query;
 use crate::error::QueryError;
-use crate::kept::Walked;
 use crate::missing::missing_of;
 use crate::walk::Walk;
 
@@ -29,20 +29,19 @@ impl Query {
         world: &World,
         part: &Part<'_>,
         mut raw: i64,
-        now: UnixMs,
         left: &mut usize,
-    ) -> Result<Vec<Walked>, QueryError> {
+    ) -> Result<Vec<HistoryBucket>, QueryError> {
         let mut told = Vec::new();
-        for (bucket, missing) in part.ticket.iter().flat_map(|ticket| &ticket.found) {
-            let crossings = usize::try_from(bucket.entered + bucket.exited).unwrap_or(usize::MAX);
+        for one in part.ticket.iter().flat_map(|ticket| &ticket.found) {
+            let crossings = usize::try_from(one.bucket.entered + one.bucket.exited).unwrap_or(usize::MAX);
             let Some(fewer) = left.checked_sub(crossings) else { return Ok(told) };
             *left = fewer;
-            raw = bucket.close;
-            told.push((*bucket, *missing));
+            raw = one.bucket.close;
+            told.push(HistoryBucket { partial: part.is_partial(&one.bucket), ..one.clone() });
         }
-        let walked = self.walk(world, part, told.len(), raw, left).await?;
+        let walked = part.finished(self.walk(world, part, told.len(), raw, left).await?);
         if let Some(ticket) = &part.ticket {
-            self.kept.keep(ticket, &walked, now);
+            self.kept.keep(ticket, &walked, part.now);
         }
         told.extend(walked);
         Ok(told)

@@ -1,19 +1,25 @@
 //! Which buckets a page holds, and what is looked up for them. Pure.
 
+use std::collections::BTreeMap;
+
 use chrono_tz::Tz;
 use occupancy::bucket::{Bucket, Interval};
 use occupancy::count::{Found, Plan, Term};
 use occupancy::id::{DpuId, SpaceId};
+use occupancy::ledger::Counters;
 use occupancy::time::UnixMs;
 use occupancy::world::World;
 
 use super::flow::{Step, steps};
-use super::{HistoryCaps, HistoryKey, Span, Stats};
+use super::{HistoryBucket, HistoryCaps, HistoryKey, Span, Stats};
 use crate::Snapshot;
 use crate::count::Known;
 use crate::error::QueryError;
 use crate::kept::{Kept, Ticket};
 use crate::walk::{Hung, hung};
+
+/// A bucket, and what is missing in it.
+pub(super) type Walked = (Bucket, Option<u64>);
 
 /// One space's part of a page.
 pub(super) struct Part<'a> {
@@ -27,10 +33,14 @@ pub(super) struct Part<'a> {
     pub(super) edges: Vec<UnixMs>,
     /// Up to where the one in progress is looked at, and where it ends.
     in_progress: (UnixMs, UnixMs),
+    /// The now of this page.
+    pub(super) now: UnixMs,
     /// The count just before the first edge; `None` at the beginning of time.
     opening: Option<Plan>,
     /// What hung over its boundary within the edges.
     pub(super) hung: Vec<Hung<'a>>,
+    /// When each of it was last heard.
+    heard: Vec<Option<UnixMs>>,
     /// Its first buckets, where they are kept, and the right to keep more.
     pub(super) ticket: Option<Ticket>,
     /// Without a walk: in which steps it is looked up.
@@ -65,7 +75,19 @@ pub(super) fn lay_out<'a>(
         edges.push(last);
         let opening = if first > UnixMs::MIN { world.plan(space.as_str(), first.plus_ms(-1)) } else { None };
         let hung = hung(world, space.as_str(), first, last);
-        let mut part = Part { place, space, zone, edges, in_progress: (last, end), opening, hung, ticket: None, steps: Vec::new() };
+        let mut part = Part {
+            place,
+            space,
+            zone,
+            edges,
+            in_progress: (last, end),
+            now,
+            opening,
+            hung,
+            heard: Vec::new(),
+            ticket: None,
+            steps: Vec::new(),
+        };
         if span.stats == Stats::Flow {
             part.take_steps(world, &mut lookups, parts.is_empty());
         }
@@ -85,9 +107,16 @@ impl<'a> Part<'a> {
         self.edges.iter().copied().zip(self.edges.iter().copied().skip(1))
     }
 
+    /// Takes when its DPUs were heard; before anything else is read.
+    pub(super) fn hear(&mut self, counters: &BTreeMap<DpuId, Counters>) {
+        self.heard = self.dpus().map(|dpu| counters.get(dpu).and_then(|counters| counters.heard)).collect();
+    }
+
     /// Takes what is kept of it.
     pub(super) fn take_kept(&mut self, kept: &Kept, snapshot: &Snapshot, interval: Interval) {
-        self.ticket = kept.begin(snapshot, self.space, (self.zone, interval), self.windows());
+        // One that was partial and is no more may have got what this was not told of yet.
+        let good = |one: &HistoryBucket| !one.partial || self.is_partial(&one.bucket);
+        self.ticket = kept.begin(snapshot, self.space, (self.zone, interval), self.windows(), good);
         if self.ticket.as_ref().is_some_and(|ticket| !ticket.found.is_empty()) {
             // What is kept tells where the rest begins.
             self.opening = None;
@@ -111,8 +140,17 @@ impl<'a> Part<'a> {
         self.edges.truncate(taken + 1);
     }
 
+    /// Buckets as they are told.
+    pub(super) fn finished(&self, walked: Vec<Walked>) -> Vec<HistoryBucket> {
+        let finish = |(bucket, missing): Walked| {
+            let bucket = Bucket { end: self.end_of(bucket.end), ..bucket };
+            HistoryBucket { partial: self.is_partial(&bucket), bucket, missing }
+        };
+        walked.into_iter().map(finish).collect()
+    }
+
     /// Where a bucket that was looked at up to `until` ends.
-    pub(super) fn end_of(&self, until: UnixMs) -> UnixMs {
+    fn end_of(&self, until: UnixMs) -> UnixMs {
         let (now, end) = self.in_progress;
         if until == now { end } else { until }
     }
@@ -135,12 +173,12 @@ impl<'a> Part<'a> {
         self.opening.as_ref().map_or(0, |plan| plan.answer(found, 0).raw)
     }
 
-    /// Whether more may come into a bucket, given when each of what hung was last heard; see the module's documentation.
-    pub(super) fn is_partial(&self, bucket: &Bucket, now: UnixMs, heard: &[Option<UnixMs>]) -> bool {
+    /// Whether more may come into a bucket, given when its DPUs were heard; see the module's documentation.
+    pub(super) fn is_partial(&self, bucket: &Bucket) -> bool {
         let outstanding = |(one, heard): (&Hung<'_>, &Option<UnixMs>)| {
             let during = one.within(bucket.start, bucket.end);
             during.is_some_and(|(_, to)| heard.is_none_or(|heard| heard < to.min(bucket.end.plus_ms(-1))))
         };
-        bucket.end > now || self.hung.iter().zip(heard).any(outstanding)
+        bucket.end > self.now || self.hung.iter().zip(&self.heard).any(outstanding)
     }
 }

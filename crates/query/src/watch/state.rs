@@ -1,6 +1,6 @@
 //! What is watched: which spaces, what may have changed of them, and what was told last. Nothing here waits.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,16 +14,14 @@ use tokio::time::Instant;
 use super::TELL_EVERY;
 use super::told::Told;
 use crate::Snapshot;
-use crate::count::ever_hung;
+use crate::hung::HungAt;
 
 /// All that is watched.
 #[derive(Debug, Default)]
 pub(super) struct State {
-    /// The world that `by_dpu` is made of.
-    world: Snapshot,
     spaces: BTreeMap<SpaceId, Watched>,
-    /// Which of the spaces a DPU ever hung at.
-    by_dpu: HashMap<DpuId, Vec<SpaceId>>,
+    /// The same spaces, by DPU.
+    hung: HungAt,
     /// To be read and told.
     marked: BTreeSet<SpaceId>,
     /// When a baseline begins.
@@ -40,6 +38,8 @@ struct Watched {
     again: bool,
     /// From when on its past has changed since that was told.
     revised: Option<UnixMs>,
+    /// When the read under way, or the last one, began, and whether what it finds is told though it be the same.
+    read: (Instant, bool),
     not_before: Instant,
 }
 
@@ -53,7 +53,7 @@ impl State {
     /// A DPU's ledger changed from an instant on, which is of the past where it is before `past`. Whether that marks a space.
     pub(super) fn touch(&mut self, dpu: &DpuId, from: Option<UnixMs>, past: UnixMs) -> bool {
         let mut marks = false;
-        for space in self.by_dpu.get(dpu).into_iter().flatten() {
+        for space in self.hung.of(dpu) {
             marks |= self.marked.insert(space.clone());
             let (Some(from), Some(watched)) = (from, self.spaces.get_mut(space)) else { continue };
             watched.again = true;
@@ -95,51 +95,35 @@ impl State {
             }
             let (told, receiver) = watch::channel(Told::default());
             receivers.push(receiver);
-            self.spaces.insert(space.clone(), Watched { told, again: false, revised: None, not_before: Instant::now() });
+            let now = Instant::now();
+            self.spaces.insert(space.clone(), Watched { told, again: false, revised: None, read: (now, false), not_before: now });
             self.marked.insert(space.clone());
-            self.index(space);
+            self.hung.add(space);
         }
         Some(receivers)
     }
 
-    fn index(&mut self, space: &SpaceId) {
-        let dpus: BTreeSet<&DpuId> = ever_hung(&self.world.world, std::slice::from_ref(space)).into_iter().map(|one| &one.dpu).collect();
-        for dpu in dpus {
-            self.by_dpu.entry(dpu.clone()).or_default().push(space.clone());
-        }
-    }
-
     /// The world it goes by, and what is watched.
     pub(super) fn known(&self) -> (Snapshot, Vec<SpaceId>) {
-        (self.world.clone(), self.spaces.keys().cloned().collect())
+        (self.hung.snapshot().clone(), self.spaces.keys().cloned().collect())
     }
 
-    /// Goes by a newer world than that of revision `was`. Of `spaces` counts changed from the instants `differ` says, which
-    /// are of the past where they are before `past`; of those that came since, nobody looked. Not if it goes by another
-    /// world than `was` by now.
-    pub(super) fn learn(
-        &mut self,
-        was: u64,
-        newer: &Snapshot,
-        spaces: &[SpaceId],
-        differ: &BTreeMap<SpaceId, UnixMs>,
-        past: UnixMs,
-    ) -> bool {
-        if self.world.revision != was {
+    /// Goes by a newer world than that of revision `was`, and by what hung there. Of its spaces counts changed from the
+    /// instants `differ` says, which are of the past where they are before `past`; of those that came since, nobody looked.
+    /// Not if it goes by another world than `was` by now.
+    pub(super) fn learn(&mut self, was: u64, newer: HungAt, differ: &BTreeMap<SpaceId, UnixMs>, past: UnixMs) -> bool {
+        if self.hung.snapshot().revision != was {
             return false;
         }
-        self.world = newer.clone();
+        self.hung = newer;
         for (space, watched) in &mut self.spaces {
-            let looked = spaces.binary_search(space).is_ok();
+            let looked = self.hung.spaces().contains(space);
             watched.again = true;
             if let Some(from) = if looked { differ.get(space).copied() } else { Some(UnixMs::MIN) }.filter(|from| *from < past) {
                 watched.revise(from);
             }
         }
-        self.by_dpu.clear();
-        for space in self.spaces.keys().cloned().collect::<Vec<_>>() {
-            self.index(&space);
-        }
+        self.spaces.keys().for_each(|space| self.hung.add(space));
         self.mark_all();
         true
     }
@@ -168,6 +152,8 @@ impl State {
                 Some(watched) if watched.told.is_closed() => self.forget(&space),
                 Some(watched) if watched.not_before <= instant => {
                     watched.not_before = instant + TELL_EVERY;
+                    // What changes from here on may be in what is read, and is told again.
+                    watched.read = (instant, std::mem::take(&mut watched.again));
                     due.push(space);
                 }
                 Some(_) => {
@@ -175,15 +161,15 @@ impl State {
                 }
             }
         }
-        (Arc::clone(&self.world.world), due)
+        (Arc::clone(&self.hung.snapshot().world), due)
     }
 
     /// Tells a space's count, `None` where it is no longer there; a baseline begins at `turn`.
     pub(super) fn tell(&mut self, space: &SpaceId, count: Option<Count>, turn: Option<UnixMs>) {
         let Some(watched) = self.spaces.get_mut(space) else { return };
-        let (revised, again) = (watched.revised.take(), std::mem::take(&mut watched.again));
+        let (revised, (began, again)) = (watched.revised.take(), watched.read);
         let gone = count.is_none();
-        watched.told.send_if_modified(|told| told.take(count, again, revised));
+        watched.told.send_if_modified(|told| told.take(count, began, again, revised));
         self.turns.extend(turn.map(|at| (at, space.clone())));
         if gone {
             self.forget(space);
@@ -200,6 +186,8 @@ impl State {
     }
 
     pub(super) fn stall_all(&mut self, why: &str, not_before: Instant) {
+        // All are read anew, and then told when their next baseline begins.
+        self.turns.clear();
         for space in self.spaces.keys().cloned().collect::<Vec<_>>() {
             self.stall(&space, why, not_before);
         }
@@ -207,14 +195,7 @@ impl State {
 
     fn forget(&mut self, space: &SpaceId) {
         self.spaces.remove(space);
-        for one in ever_hung(&self.world.world, std::slice::from_ref(space)) {
-            if let Some(spaces) = self.by_dpu.get_mut(&one.dpu) {
-                spaces.retain(|other| other != space);
-                if spaces.is_empty() {
-                    self.by_dpu.remove(&one.dpu);
-                }
-            }
-        }
+        self.hung.remove(space);
     }
 
     pub(super) fn close(&mut self) {

@@ -8,6 +8,7 @@ use occupancy::count::Count;
 use occupancy::id::SpaceId;
 use occupancy::time::UnixMs;
 use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::time::Instant;
 
 use super::metrics::{Metrics, Present};
 
@@ -43,7 +44,8 @@ pub enum News {
 /// What there is to tell of a space: each part replaces the one before.
 #[derive(Debug, Default)]
 pub(super) struct Told {
-    count: Option<Arc<Count>>,
+    /// Its count, and when the read of it began.
+    count: Option<(Arc<Count>, Instant)>,
     /// How often a count was told that may be the same as before.
     again: u64,
     stalled: Option<Arc<str>>,
@@ -52,9 +54,9 @@ pub(super) struct Told {
 }
 
 impl Told {
-    /// Takes a count, `None` where the space is gone, that is told `again` though it be the same, and from when on the past
-    /// changed. Whether there is news in it.
-    pub(super) fn take(&mut self, count: Option<Count>, again: bool, revised: Option<UnixMs>) -> bool {
+    /// Takes a count, `None` where the space is gone, of a read that `began` then and is told `again` though it be the same,
+    /// and from when on the past changed. Whether there is news in it.
+    pub(super) fn take(&mut self, count: Option<Count>, began: Instant, again: bool, revised: Option<UnixMs>) -> bool {
         if let Some(from) = revised {
             self.revisions.push(from);
         }
@@ -63,9 +65,9 @@ impl Told {
             return true;
         };
         self.again += u64::from(again);
-        let changed = self.stalled.take().is_some() || again || self.count.as_ref().is_none_or(|last| !is_same(last, &count));
+        let changed = self.stalled.take().is_some() || again || self.count.as_ref().is_none_or(|(last, _)| !is_same(last, &count));
         if changed {
-            self.count = Some(Arc::new(count));
+            self.count = Some((Arc::new(count), began));
         }
         changed || revised.is_some()
     }
@@ -121,10 +123,11 @@ pub struct Watcher {
 impl Watcher {
     pub(super) fn new(
         spaces: impl Iterator<Item = (Arc<Count>, watch::Receiver<Told>)>,
+        since: Instant,
         metrics: Metrics,
         place: OwnedSemaphorePermit,
     ) -> Self {
-        Self { ears: spaces.map(|(first, receiver)| Ear::new(first, receiver)).collect(), present: Present::new(metrics, place) }
+        Self { ears: spaces.map(|(first, receiver)| Ear::new(first, since, receiver)).collect(), present: Present::new(metrics, place) }
     }
 
     /// The count of each space, and whatever changes, until all spaces are gone or nothing more is told.
@@ -141,6 +144,8 @@ struct Ear {
     /// Its count as it was when this began, until it is told.
     first: Option<Arc<Count>>,
     last: Arc<Count>,
+    /// Before that was read: whatever was read before tells nothing newer.
+    since: Instant,
     receiver: watch::Receiver<Told>,
     again: u64,
     /// The last change of the past that was told.
@@ -149,12 +154,15 @@ struct Ear {
 }
 
 impl Ear {
-    fn new(first: Arc<Count>, receiver: watch::Receiver<Told>) -> Self {
-        let (again, revision) = {
+    fn new(first: Arc<Count>, since: Instant, mut receiver: watch::Receiver<Told>) -> Self {
+        let (again, revision, stalled) = {
             let told = receiver.borrow();
-            (told.again, told.revisions.number)
+            (told.again, told.revisions.number, told.stalled.is_some())
         };
-        Self { space: first.space.clone(), first: Some(Arc::clone(&first)), last: first, receiver, again, revision, stalled: false }
+        if stalled {
+            receiver.mark_changed();
+        }
+        Self { space: first.space.clone(), first: Some(Arc::clone(&first)), last: first, since, receiver, again, revision, stalled: false }
     }
 
     async fn hear(mut self) -> Option<(Vec<News>, Self)> {
@@ -175,8 +183,8 @@ impl Ear {
             return vec![News::Removed { space: space() }];
         }
         let again = self.stalled || told.again > self.again;
-        let is_news = |count: &&Arc<Count>| count.at >= self.last.at && (again || !is_same(&self.last, count));
-        if let Some(count) = told.count.as_ref().filter(is_news) {
+        let is_news = |(count, began): &&(Arc<Count>, Instant)| *began >= self.since && (again || !is_same(&self.last, count));
+        if let Some((count, _)) = told.count.as_ref().filter(is_news) {
             news.push(News::Count(Arc::clone(count)));
             self.last = Arc::clone(count);
         }

@@ -108,6 +108,7 @@ async fn the_past_is_walked_once_until_it_is_touched() {
     // So that a bucket is in progress.
     act(&scene, Step::Wait(1)).await;
     act(&scene, Step::Report(false, 3 * 3_600_000 + 1, Some(true))).await;
+    act(&scene, Step::Report(false, 0, None)).await;
     // Hall has one DPU: a walk reads it once.
     assert_eq!(walks().await, 1);
     let totals = scene.store.reads();
@@ -131,6 +132,21 @@ async fn the_past_is_walked_once_until_it_is_touched() {
         ask(&scene.query, &to).await.unwrap();
         assert_eq!(scene.store.walks(), before + n + 1);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_partial_and_is_no_more_is_walked_anew() {
+    let scene = Scene::new(1).await;
+    scene.watch.hear_all();
+    let past = Asked { spaces: vec![id("hall")], span: ("1h", None, 24, 2), after: None, crossings: 1_000 };
+    let partial = async || {
+        let before = scene.store.walks();
+        let told = ask(&scene.query, &past).await.unwrap();
+        (told.series[0].buckets.iter().filter(|one| one.partial).count(), scene.store.walks() - before)
+    };
+    assert_eq!((partial().await, partial().await), ((22, 1), (22, 0)), "never heard");
+    act(&scene, Step::Report(false, 12 * 3_600_000, None)).await;
+    assert_eq!((partial().await, partial().await), ((10, 1), (10, 0)), "heard up to midnight");
 }
 
 #[tokio::test(start_paused = true)]
