@@ -30,7 +30,7 @@ impl<S: Send + Sync, T: FromStr<Err: Display> + Send> FromRequestParts<S> for Id
     }
 }
 
-/// How every id is described.
+/// 1 to 64 characters of `A-Z a-z 0-9 . _ : -`, the first a letter or digit.
 #[derive(ToSchema)]
 #[schema(as = Id, pattern = "^[A-Za-z0-9][A-Za-z0-9._:-]*$", min_length = 1, max_length = 64)]
 #[expect(dead_code, reason = "it describes what is read as an id of its own kind")]

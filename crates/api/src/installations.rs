@@ -51,6 +51,7 @@ enum InstallationsEdited {
 /// Where did this DPU hang, when, and which way round?
 #[utoipa::path(
     get,
+    operation_id = "read_installations",
     path = "/v1/dpus/{id}/installations",
     tag = "topology",
     params(("id" = AnyId, Path, description = "The DPU, whether heard yet or not", example = "283")),
@@ -66,6 +67,7 @@ async fn read(State(app): State<App>, Id(dpu): Id<DpuId>) -> Result<Json<Install
 /// The list is replaced whole. Counts of the past follow: that is how a DPU hung the wrong way round is put right.
 #[utoipa::path(
     put,
+    operation_id = "write_installations",
     path = "/v1/dpus/{id}/installations",
     tag = "topology",
     params(

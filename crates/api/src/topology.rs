@@ -46,6 +46,7 @@ fn document(world: &World, root: &SpaceId) -> Option<TopologyDocument> {
 /// What stands under this root?
 #[utoipa::path(
     get,
+    operation_id = "read_topology",
     path = "/v1/topology/{root}",
     tag = "topology",
     params(("root" = AnyId, Path, description = "A space without a parent", example = "campus")),
@@ -69,6 +70,7 @@ async fn read(State(app): State<App>, Id(root): Id<SpaceId>) -> Result<Json<Topo
 /// changes. An absent `from` means now. An empty document, with `allow_removal`, takes the root away.
 #[utoipa::path(
     put,
+    operation_id = "write_topology",
     path = "/v1/topology/{root}",
     tag = "topology",
     params(
