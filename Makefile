@@ -9,7 +9,7 @@ BUILD := $(CARGO) build --workspace --exclude simulation --locked --bin headcoun
 HEADCOUNT := $(or $(CARGO_TARGET_DIR),target)/debug/headcount
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run engines demo-engines test lint unit deploy-check promtool format torture torture-engines simulate bench bench-engines release clean
+.PHONY: help demo run engines demo-engines test lint unit deploy-check contract promtool format torture torture-engines simulate bench bench-engines release clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,7 +29,7 @@ demo-engines: tools ## a campus on real Kafka and Cassandra, two consumers; FOR=
 	$(BUILD) --bin engines
 	$(or $(CARGO_TARGET_DIR),target)/debug/engines run -- examples/engines.sh $(HEADCOUNT) $(FOR)
 
-test: tools lint deploy-check unit ## everything CI runs: format, lints, every test, deployment files
+test: tools lint deploy-check unit contract ## everything CI runs: format, lints, every test, deployment files
 
 lint: tools ## format and lints
 	$(CARGO) fmt --all --check
@@ -48,6 +48,11 @@ deploy-check: ## Dockerfile, compose, Prometheus and Kubernetes files, without r
 	@$(MAKE) --silent --jobs=2 $(KUSTOMIZE) target/tools/python/ready
 	@$(CHECKER) -B deploy/check $(KUSTOMIZE)
 
+contract: tools target/tools/contract/ready ## a served store against its OpenAPI description, and the examples on it; SEED=2 for other data
+	@# What `make unit` has built already.
+	$(CARGO) test --workspace --locked --no-run --quiet
+	@target/tools/contract/bin/python -B tests/contract $(HEADCOUNT)
+
 promtool: ## the Prometheus configuration, by Prometheus' own tool, where it is installed
 	promtool check config deploy/prometheus.yml
 
@@ -57,10 +62,12 @@ $(KUSTOMIZE):
 	@CGO_ENABLED=0 GOBIN=$(abspath $(@D)) go install -ldflags '-s -w' sigs.k8s.io/kustomize/kustomize/v5@$(KUSTOMIZE_VERSION)
 
 target/tools/python/ready: deploy/check/requirements.txt
+target/tools/contract/ready: tests/contract/requirements.txt
+target/tools/%/ready:
 	@python3 -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { echo "Python 3.11 or newer with venv is missing: apt-get install python3-venv (or your system's like), then try again"; exit 1; }
-	@echo "installing the checker's Python packages, once"
-	@python3 -m venv --clear target/tools/python
-	@$(CHECKER) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement deploy/check/requirements.txt
+	@echo "installing the Python packages of $<, once"
+	@python3 -m venv --clear $(@D)
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement $<
 	@touch $@
 
 format: ## format the code

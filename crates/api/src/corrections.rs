@@ -17,7 +17,7 @@ use utoipa_axum::routes;
 use crate::App;
 use crate::cursor::{self, Place};
 use crate::edit::{How, ShiftAnswer};
-use crate::extract::{Document, Id, Params, parse};
+use crate::extract::{AnyId, Document, Id, Params, parse};
 use crate::instant::Instant;
 use crate::problem::{Kind, Problem};
 
@@ -36,7 +36,7 @@ pub(crate) fn router() -> OpenApiRouter<App> {
 #[into_params(parameter_in = Query)]
 struct Which {
     /// Only those of this space.
-    #[param(example = "hall")]
+    #[param(value_type = Option<AnyId>, example = "hall")]
     space: Option<String>,
     /// The `next` of the page before.
     cursor: Option<String>,
@@ -52,10 +52,10 @@ struct Which {
 #[into_params(parameter_in = Query)]
 struct Why {
     /// Why: up to 1,000 characters.
-    #[param(example = "miscounted")]
+    #[param(max_length = 1000, example = "miscounted")]
     reason: String,
     /// Who says so: up to 200 characters.
-    #[param(example = "ann")]
+    #[param(max_length = 200, example = "ann")]
     by: Option<String>,
     /// Only say what would change.
     #[serde(default)]
@@ -68,13 +68,14 @@ struct Why {
 #[serde(deny_unknown_fields)]
 struct NewCorrections {
     /// All are made or none: 1 to 1,000, at most one of a space and instant.
+    #[schema(min_items = 1, max_items = 1000)]
     corrections: Vec<NewCorrection>,
     /// Why: up to 1,000 characters.
     #[serde(default)]
-    #[schema(example = "closing round")]
+    #[schema(max_length = 1000, example = "closing round")]
     reason: String,
     /// Who says so: up to 200 characters.
-    #[schema(example = "ann")]
+    #[schema(max_length = 200, example = "ann")]
     by: Option<String>,
 }
 
@@ -83,12 +84,12 @@ struct NewCorrections {
 #[serde(deny_unknown_fields)]
 struct NewCorrection {
     /// The space; those in it or around it are not corrected with it.
-    #[schema(example = "hall")]
+    #[schema(value_type = AnyId, example = "hall")]
     space: String,
     /// When it was so, before the crossings of that ms; now where left out.
     at: Option<Instant>,
     /// How many people there were.
-    #[schema(example = 12)]
+    #[schema(example = 12, format = Int64, maximum = 4_294_967_295u32)]
     count: u32,
 }
 
@@ -104,7 +105,7 @@ pub(crate) struct CorrectionAnswer {
     /// When it was so.
     at: Instant,
     /// How many people there were.
-    #[schema(example = 12)]
+    #[schema(example = 12, format = Int64, maximum = 4_294_967_295u32)]
     count: u32,
     /// When it was made.
     made_at: Instant,
@@ -220,7 +221,7 @@ async fn list(State(app): State<App>, Params(which): Params<Which>) -> Result<Js
     tag = "counts",
     params(
         How,
-        ("Idempotency-Key" = Option<String>, Header, description = "Any name of this request, up to 255 characters, that no other request has", example = "closing-round-2024-03-01")
+        ("Idempotency-Key" = Option<String>, Header, description = "Any name of this request, 1 to 255 characters, that no other request has", min_length = 1, max_length = 255, example = "closing-round-2024-03-01")
     ),
     request_body(content = NewCorrections, example = json!({
         "corrections": [{"space": "hall", "at": "2024-03-01T22:00:00Z", "count": 12}, {"space": "cafe", "count": 0}],
@@ -273,7 +274,7 @@ fn key(headers: &HeaderMap) -> Result<Option<u128>, Problem> {
     delete,
     path = "/v1/corrections/{id}",
     tag = "counts",
-    params(("id" = String, Path, description = "The correction", example = "c17-1"), Why),
+    params(("id" = AnyId, Path, description = "The correction", example = "c17-1"), Why),
     responses(
         (status = 200, description = "The correction as it stands now, or in a dry run what would change", body = CorrectionRetracted),
         (status = 404, description = "There is no such correction"),

@@ -12,7 +12,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::App;
-use crate::extract::{Id, Params, parse};
+use crate::extract::{AnyId, Id, Params, parse};
 use crate::instant::Instant;
 use crate::problem::{Kind, Problem};
 
@@ -37,7 +37,7 @@ pub(crate) struct At {
 #[expect(dead_code, reason = "it describes what read_counts reads: repeated parameters are beyond the usual reader")]
 struct Several {
     /// A space; repeat it for more, up to 1,000.
-    #[param(example = "hall")]
+    #[param(value_type = Vec<AnyId>, min_items = 1, max_items = 1000, example = json!(["hall"]))]
     space: Vec<String>,
     /// The instant, as for a single count; absent: now, the same for all.
     #[param(format = DateTime)]
@@ -75,6 +75,7 @@ pub(crate) struct CountAnswer {
     /// Doorways with no DPU during part of the time since the baseline: who went there was not seen.
     uncovered: Vec<String>,
     /// How many people the space is meant for.
+    #[schema(format = Int64, maximum = 4_294_967_295u32)]
     capacity: Option<u32>,
 }
 
@@ -132,7 +133,7 @@ struct CountsAnswer {
     get,
     path = "/v1/spaces/{id}/count",
     tag = "counts",
-    params(("id" = String, Path, description = "The space", example = "hall"), At),
+    params(("id" = AnyId, Path, description = "The space", example = "hall"), At),
     responses(
         (status = 200, description = "The count", body = CountAnswer),
         (status = 404, description = "There is no such space"),

@@ -57,7 +57,7 @@ struct Crossing {
     /// When, by the DPU's clock.
     at: Instant,
     /// 1 or -1; an installation says which of them enters.
-    #[schema(example = 1)]
+    #[schema(minimum = -1, maximum = 1, example = 1)]
     direction: i8,
     /// Which crossing of the run, from 1, where the DPU numbers them.
     #[schema(required = false, example = 41)]

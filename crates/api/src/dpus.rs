@@ -10,7 +10,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use wire::document::InstallationEntry;
 
-use crate::extract::{Id, Params};
+use crate::extract::{AnyId, Id, Params};
 use crate::instant::Instant;
 use crate::problem::Problem;
 use crate::{App, cursor};
@@ -150,7 +150,7 @@ async fn dpus(State(app): State<App>, Params(which): Params<Which>) -> Result<Js
     get,
     path = "/v1/dpus/{id}",
     tag = "devices",
-    params(("id" = String, Path, description = "The DPU", example = "283")),
+    params(("id" = AnyId, Path, description = "The DPU", example = "283")),
     responses((status = 200, description = "The DPU", body = DpuDetail), (status = 404, description = "It was never heard and never hung anywhere"))
 )]
 async fn dpu(State(app): State<App>, Id(id): Id<DpuId>) -> Result<Json<DpuDetail>, Problem> {

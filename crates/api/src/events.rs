@@ -15,7 +15,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::extract::{Id, Params};
+use crate::extract::{AnyId, Id, Params};
 use crate::instant::Instant;
 use crate::problem::Problem;
 use crate::{App, csv, cursor};
@@ -104,7 +104,7 @@ impl LogEntry {
     get,
     path = "/v1/spaces/{id}/crossings",
     tag = "counts",
-    params(("id" = String, Path, description = "The space", example = "hall"), Range),
+    params(("id" = AnyId, Path, description = "The space", example = "hall"), Range),
     responses(
         (status = 200, description = "A page of the log", content((Log = "application/json"), (String = "text/csv"))),
         (status = 404, description = "There is no such space")

@@ -17,7 +17,7 @@ use utoipa_axum::routes;
 use crate::App;
 use crate::corrections::CorrectionAnswer;
 use crate::count::{At, BaselineAnswer, CountAnswer};
-use crate::extract::{Id, Params};
+use crate::extract::{AnyId, Id, Params};
 use crate::instant::Instant;
 use crate::problem::Problem;
 
@@ -212,7 +212,7 @@ impl DoorwayPartAnswer {
     get,
     path = "/v1/spaces/{id}/explain",
     tag = "counts",
-    params(("id" = String, Path, description = "The space", example = "hall"), At),
+    params(("id" = AnyId, Path, description = "The space", example = "hall"), At),
     responses(
         (status = 200, description = "The count and its parts", body = ExplainAnswer),
         (status = 404, description = "There is no such space"),

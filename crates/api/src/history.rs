@@ -20,7 +20,7 @@ use utoipa_axum::routes;
 
 use self::asked::{Asked, Buckets, Several};
 use crate::edit::tagged;
-use crate::extract::{Id, Params};
+use crate::extract::{AnyId, Id, Params};
 use crate::instant::Instant;
 use crate::problem::{Kind, Problem};
 use crate::{App, csv, cursor};
@@ -167,7 +167,7 @@ impl SpaceHistory {
     get,
     path = "/v1/spaces/{id}/history",
     tag = "counts",
-    params(("id" = String, Path, description = "The space", example = "hall"), Buckets),
+    params(("id" = AnyId, Path, description = "The space", example = "hall"), Buckets),
     responses(
         (status = 200, description = "A page of history", content((HistoryAnswer = "application/json"), (String = "text/csv"))),
         (status = 404, description = "There is no such space"),

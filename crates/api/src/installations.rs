@@ -18,7 +18,7 @@ use wire::document::{self, InstallationEntry};
 use crate::App;
 use crate::conditional::Precondition;
 use crate::edit::{DryRun, How, made, tagged};
-use crate::extract::{Document, Id, Params};
+use crate::extract::{AnyId, Document, Id, Params};
 use crate::problem::{Kind, Problem};
 
 pub(crate) fn router() -> OpenApiRouter<App> {
@@ -51,9 +51,10 @@ enum InstallationsEdited {
 /// Where did this DPU hang, when, and which way round?
 #[utoipa::path(
     get,
+    operation_id = "read_installations",
     path = "/v1/dpus/{id}/installations",
     tag = "topology",
-    params(("id" = String, Path, description = "The DPU, whether heard yet or not", example = "283")),
+    params(("id" = AnyId, Path, description = "The DPU, whether heard yet or not", example = "283")),
     responses((status = 200, description = "The list, empty where it never hung; its ETag is needed to edit it", body = Installations))
 )]
 async fn read(State(app): State<App>, Id(dpu): Id<DpuId>) -> Result<Json<Installations>, Problem> {
@@ -66,10 +67,11 @@ async fn read(State(app): State<App>, Id(dpu): Id<DpuId>) -> Result<Json<Install
 /// The list is replaced whole. Counts of the past follow: that is how a DPU hung the wrong way round is put right.
 #[utoipa::path(
     put,
+    operation_id = "write_installations",
     path = "/v1/dpus/{id}/installations",
     tag = "topology",
     params(
-        ("id" = String, Path, description = "The DPU, whether heard yet or not", example = "283"),
+        ("id" = AnyId, Path, description = "The DPU, whether heard yet or not", example = "283"),
         How,
         ("If-Match" = String, Header, description = "The ETag of the list that was read")
     ),

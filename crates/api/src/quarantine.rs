@@ -30,6 +30,7 @@ pub(crate) fn router() -> OpenApiRouter<App> {
 #[into_params(parameter_in = Query)]
 struct Which {
     /// Only those kept out for this reason: `undecodable`, `clock_ahead`, `clock_unset` or `too_late`.
+    #[param(pattern = "^(undecodable|clock_ahead|clock_unset|too_late)$")]
     reason: Option<String>,
     /// The `next` of the page before.
     cursor: Option<String>,
@@ -53,6 +54,7 @@ struct RowAnswer {
     /// The offset; over HTTP a number of the server's own.
     offset: i64,
     /// Which crossing of the record, from 0; null for the whole record.
+    #[schema(format = Int64, maximum = 4_294_967_295u32)]
     index: Option<u32>,
     /// Why: `undecodable`, `clock_ahead`, `clock_unset` or `too_late`.
     #[schema(example = "clock_unset")]
@@ -130,7 +132,7 @@ const REPLAY_MOST: usize = 1000;
 #[serde(deny_unknown_fields)]
 struct ReplayBody {
     /// The `id`s of the rows, 1 to 1,000.
-    #[schema(example = json!(["http/0/1732227600000000/3"]))]
+    #[schema(min_items = 1, max_items = 1000, example = json!(["http/0/1732227600000000/3"]))]
     rows: Vec<String>,
     /// Whether the DPUs' clocks were right after all. Needed for what was kept out because of its time.
     #[serde(default)]

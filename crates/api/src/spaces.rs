@@ -11,7 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::extract::{Id, Params};
+use crate::extract::{AnyId, Id, Params};
 use crate::problem::{Kind, Problem};
 use crate::{App, cursor};
 
@@ -57,6 +57,7 @@ struct SpaceAnswer {
     #[schema(example = "America/Los_Angeles")]
     time_zone: &'static str,
     /// How many people it is meant for.
+    #[schema(format = Int64, maximum = 4_294_967_295u32)]
     capacity: Option<u32>,
     /// The spaces directly below.
     children: Vec<String>,
@@ -130,7 +131,7 @@ async fn spaces(State(app): State<App>, Params(part): Params<Part>) -> Result<Js
     get,
     path = "/v1/spaces/{id}",
     tag = "counts",
-    params(("id" = String, Path, description = "The space", example = "hall")),
+    params(("id" = AnyId, Path, description = "The space", example = "hall")),
     responses((status = 200, description = "The space", body = SpaceDetail), (status = 404, description = "There is no such space"))
 )]
 async fn space(State(app): State<App>, Id(id): Id<SpaceId>) -> Result<Json<SpaceDetail>, Problem> {

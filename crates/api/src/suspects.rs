@@ -10,7 +10,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::App;
-use crate::extract::{Id, Params};
+use crate::extract::{AnyId, Id, Params};
 use crate::installations::Installations;
 use crate::instant::Instant;
 use crate::problem::Problem;
@@ -159,7 +159,7 @@ impl SuspectAnswer {
     get,
     path = "/v1/spaces/{id}/suspects",
     tag = "devices",
-    params(("id" = String, Path, description = "The space: its doorways and those of all spaces below it", example = "campus"), Back),
+    params(("id" = AnyId, Path, description = "The space: its doorways and those of all spaces below it", example = "campus"), Back),
     responses(
         (status = 200, description = "Those DPUs, with the evidence", body = SuspectsAnswer),
         (status = 404, description = "There is no such space"),

@@ -17,7 +17,7 @@ use wire::document::TopologyDocument;
 use crate::App;
 use crate::conditional::Precondition;
 use crate::edit::{DryRun, TopologyEdited, made, tagged};
-use crate::extract::{Document, Id, Params};
+use crate::extract::{AnyId, Document, Id, Params};
 use crate::problem::{Kind, Problem};
 
 pub(crate) fn router() -> OpenApiRouter<App> {
@@ -46,9 +46,10 @@ fn document(world: &World, root: &SpaceId) -> Option<TopologyDocument> {
 /// What stands under this root?
 #[utoipa::path(
     get,
+    operation_id = "read_topology",
     path = "/v1/topology/{root}",
     tag = "topology",
-    params(("root" = String, Path, description = "A space without a parent", example = "campus")),
+    params(("root" = AnyId, Path, description = "A space without a parent", example = "campus")),
     responses(
         (status = 200, description = "The document; its ETag is needed to edit it", body = TopologyDocument),
         (status = 404, description = "There is no such root")
@@ -69,10 +70,11 @@ async fn read(State(app): State<App>, Id(root): Id<SpaceId>) -> Result<Json<Topo
 /// changes. An absent `from` means now. An empty document, with `allow_removal`, takes the root away.
 #[utoipa::path(
     put,
+    operation_id = "write_topology",
     path = "/v1/topology/{root}",
     tag = "topology",
     params(
-        ("root" = String, Path, description = "A space without a parent", example = "campus"),
+        ("root" = AnyId, Path, description = "A space without a parent", example = "campus"),
         How,
         ("If-Match" = Option<String>, Header, description = "The ETag of the document that was read"),
         ("If-None-Match" = Option<String>, Header, description = "`*` for a new root", example = "*")

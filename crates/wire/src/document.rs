@@ -54,6 +54,7 @@ pub struct SpaceEntry {
     pub time_zone: Option<String>,
     /// How many people it is meant for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(format = Int64, maximum = 4_294_967_295u32)]
     pub capacity: Option<u32>,
 }
 

@@ -9,7 +9,7 @@ use query::{HistoryCaps, HistoryKey, Span, Stats};
 use utoipa::IntoParams;
 
 use crate::cursor;
-use crate::extract::parse;
+use crate::extract::{AnyId, parse};
 use crate::problem::{Kind, Problem};
 
 /// Which buckets.
@@ -25,13 +25,13 @@ pub(super) struct Buckets {
     to: Option<String>,
     /// How long a bucket is: `1m`, `5m`, `15m`, `30m`, `1h`, `1d`, `1w` (from Monday) or `1mo`. Days begin at the first
     /// instant of the local date; shorter steps are elapsed time from there.
-    #[param(default = "1h", example = "1h")]
+    #[param(default = "1h", pattern = "^(1m|5m|15m|30m|1h|1d|1w|1mo)$", example = "1h")]
     interval: Option<String>,
     /// The IANA time zone in which days begin; absent: the space's own.
     #[param(example = "America/Los_Angeles")]
     tz: Option<String>,
     /// `full`, or `flow` for entered, exited, adjusted and close alone, which is fast however many crossings there were.
-    #[param(default = "full", example = "flow")]
+    #[param(default = "full", pattern = "^(full|flow)$", example = "flow")]
     stats: Option<String>,
     /// How many buckets a page holds at most: 1 to 10,000.
     #[param(default = 10_000, minimum = 1, maximum = 10_000)]
@@ -46,7 +46,7 @@ pub(super) struct Buckets {
 #[expect(dead_code, reason = "it describes what Asked::read reads")]
 pub(super) struct Several {
     /// A space; repeat it for more, up to 1,000.
-    #[param(example = "hall")]
+    #[param(value_type = Vec<AnyId>, min_items = 1, max_items = 1000, example = json!(["hall"]))]
     space: Vec<String>,
 }
 
