@@ -139,11 +139,10 @@ fn watched(pairs: &[(String, String)]) -> Result<Vec<SpaceId>, Problem> {
 }
 
 /// The news as events; what was missed comes after the first counts.
-fn told(news: impl Stream<Item = News> + Send, missed: Vec<News>) -> impl Stream<Item = Result<Event, Infallible>> + Send {
-    let mut missed = Some(missed);
+fn told(news: impl Stream<Item = News> + Send, mut missed: Vec<News>) -> impl Stream<Item = Result<Event, Infallible>> + Send {
     let all = news.flat_map(move |news| {
-        let missed = if matches!(news, News::Count(_)) { missed.take() } else { None };
-        stream::iter([news].into_iter().chain(missed.into_iter().flatten()))
+        let missed = if matches!(news, News::Count(_)) { std::mem::take(&mut missed) } else { Vec::new() };
+        stream::iter([news].into_iter().chain(missed))
     });
     all.map(|news| {
         // What is told is made of texts and numbers: it always becomes JSON.

@@ -34,7 +34,7 @@ impl Query {
     /// # Errors
     /// A space is unknown, the instant too far ahead of the clock, the list empty or too long, or the store fails.
     pub async fn counts(&self, spaces: &[SpaceId], at: Option<UnixMs>) -> Result<Vec<Count>, QueryError> {
-        check_number(spaces)?;
+        check_number(spaces, SPACES_MOST)?;
         let world = self.world_of(spaces, at).await?;
         Ok(self.read(&world, spaces, at).await?.counts(self.settings.silent_after_ms))
     }
@@ -137,9 +137,9 @@ impl Known {
 }
 
 /// Whether so many spaces can be asked for at once.
-pub(crate) fn check_number(spaces: &[SpaceId]) -> Result<(), QueryError> {
+pub(crate) fn check_number(spaces: &[SpaceId], most: usize) -> Result<(), QueryError> {
     let asked = spaces.len();
-    if (1..=SPACES_MOST).contains(&asked) { Ok(()) } else { Err(QueryError::Spaces { asked, most: SPACES_MOST }) }
+    if (1..=most).contains(&asked) { Ok(()) } else { Err(QueryError::Spaces { asked, most }) }
 }
 
 /// Whether there are such spaces.

@@ -23,7 +23,7 @@ use occupancy::id::SpaceId;
 use occupancy::time::UnixMs;
 
 use self::page::{Part, lay_out};
-use crate::count::{check_known, check_number};
+use crate::count::{SPACES_MOST, check_known, check_number};
 use crate::error::QueryError;
 use crate::{Query, check_limit};
 
@@ -125,7 +125,7 @@ impl Query {
         after: Option<HistoryKey>,
         caps: HistoryCaps,
     ) -> Result<History, QueryError> {
-        check_number(spaces)?;
+        check_number(spaces, SPACES_MOST)?;
         check_limit(caps.buckets, HistoryCaps::default().buckets)?;
         let now = (self.clock)();
         if span.from > now {

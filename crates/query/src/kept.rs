@@ -11,7 +11,7 @@
 //! Nothing is kept, or told of what is kept, while changes may go unheard.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use chrono_tz::Tz;
 use moka::sync::Cache;
@@ -24,7 +24,7 @@ use tokio::time::Instant;
 use crate::effect::differ_from;
 use crate::hung::HungAt;
 use crate::live::FRESH;
-use crate::{HistoryBucket, Snapshot};
+use crate::{HistoryBucket, Snapshot, lock};
 
 /// How many buckets are kept at most, of the spaces asked for last: some 20 MB.
 const BUCKETS_MOST: u64 = 100_000;
@@ -224,9 +224,4 @@ impl Kept {
         // Put in anew, it is weighed anew.
         self.spaces.insert(ticket.space.clone(), Arc::clone(&ticket.rows));
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing under these locks panics halfway through a change.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -35,7 +35,7 @@ mod verify;
 mod walk;
 mod watch;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use occupancy::count::SILENT_AFTER_MS;
 use occupancy::time::Clock;
@@ -119,6 +119,11 @@ pub struct Page<T, K> {
     pub items: Vec<T>,
     /// Ask for what comes after this; `None` at the end.
     pub next: Option<K>,
+}
+
+/// A lock under which nothing panics halfway through a change.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Checks the size of a page.

@@ -12,7 +12,7 @@ mod held;
 mod metrics;
 mod store;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use ::store::Store;
@@ -22,6 +22,7 @@ use tokio::time::Instant;
 
 use self::held::View;
 use self::metrics::Metrics;
+use crate::lock;
 
 /// How long a confirmation is good for: a few of them may be late, and by no more than this does a count lag that nobody
 /// can tell to be old.
@@ -92,9 +93,4 @@ impl Live {
     fn state(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
     }
-}
-
-fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
-    // Nothing under the lock panics halfway through a change.
-    state.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,7 +1,7 @@
 //! The world as the edits leave it, kept at hand, and edits by compare-and-set.
 
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+use std::sync::{Arc, Mutex as StdMutex};
 use std::time::Duration;
 
 use occupancy::edit::{Change, Edit};
@@ -14,6 +14,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use crate::effect::Effect;
 use crate::error::EditFailed;
 use crate::live::FRESH;
+use crate::lock;
 
 /// How often an edit is tried anew when somebody else's comes first.
 pub(crate) const ATTEMPTS: usize = 16;
@@ -78,7 +79,7 @@ impl Topology {
             let as_of = looks.tick().await;
             // Where it fails, whoever needs the world asks the store soon, and is told.
             if self.current().await.is_ok() {
-                *self.followed.lock().unwrap_or_else(PoisonError::into_inner) = Some(as_of);
+                *lock(&self.followed) = Some(as_of);
             }
         }
     }
@@ -88,7 +89,7 @@ impl Topology {
     /// # Errors
     /// As [`Topology::current`].
     pub async fn recent(&self) -> Result<Snapshot, StoreError> {
-        let followed = *self.followed.lock().unwrap_or_else(PoisonError::into_inner);
+        let followed = *lock(&self.followed);
         match followed {
             Some(as_of) if as_of.elapsed() < FRESH => Ok(self.seen.read().await.clone()),
             _ => self.current().await,

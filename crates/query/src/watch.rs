@@ -14,7 +14,7 @@ mod state;
 mod told;
 
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
@@ -29,11 +29,13 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use self::metrics::Metrics;
 use self::state::State;
+use self::told::{Ear, Heard};
 pub use self::told::{News, Watcher};
+use crate::count::check_number;
 use crate::effect::differ_from;
-use crate::error::{QueryError, WatchFailed};
+use crate::error::WatchFailed;
 use crate::hung::HungAt;
-use crate::{Query, Snapshot};
+use crate::{Query, Snapshot, lock};
 
 /// How many spaces one watcher can watch.
 pub const WATCH_SPACES_MOST: usize = 100;
@@ -109,20 +111,19 @@ impl Watch {
         let mut spaces = spaces.to_vec();
         spaces.sort_unstable();
         spaces.dedup();
-        if spaces.is_empty() || spaces.len() > WATCH_SPACES_MOST {
-            return Err(QueryError::Spaces { asked: spaces.len(), most: WATCH_SPACES_MOST }.into());
-        }
+        check_number(&spaces, WATCH_SPACES_MOST)?;
         let snapshot = self.query.snapshot_of(&spaces).await?;
         self.learn(&snapshot);
         let since = Instant::now();
         let receivers = self.state().watch(&spaces).ok_or(WatchFailed::Stopping)?;
         self.woken.notify_one();
-        // Read after it is marked what changes: whatever this does not hold yet is told.
-        let mut counts = Vec::with_capacity(spaces.len());
-        for space in &spaces {
-            counts.push(Arc::new(self.query.count(space, None).await?));
+        // Before anything is read: what is told from here on may not be in it.
+        let heard: Vec<Heard> = receivers.into_iter().map(|receiver| Heard::new(receiver, since)).collect();
+        let mut ears = Vec::with_capacity(spaces.len());
+        for (space, heard) in spaces.iter().zip(heard) {
+            ears.push(Ear::new(Arc::new(self.query.count(space, None).await?), heard));
         }
-        Ok(Watcher::new(counts.into_iter().zip(receivers), since, self.metrics.clone(), place))
+        Ok(Watcher::new(ears, self.metrics.clone(), place))
     }
 
     /// Tells no more: whoever watches comes to an end.
@@ -199,7 +200,6 @@ impl Watch {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing under the lock panics halfway through a change.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }

@@ -6,7 +6,8 @@ use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
-use super::{State, lock};
+use super::State;
+use crate::lock;
 
 /// Counters of a view.
 pub(super) struct Metrics {

@@ -121,13 +121,8 @@ pub struct Watcher {
 }
 
 impl Watcher {
-    pub(super) fn new(
-        spaces: impl Iterator<Item = (Arc<Count>, watch::Receiver<Told>)>,
-        since: Instant,
-        metrics: Metrics,
-        place: OwnedSemaphorePermit,
-    ) -> Self {
-        Self { ears: spaces.map(|(first, receiver)| Ear::new(first, since, receiver)).collect(), present: Present::new(metrics, place) }
+    pub(super) fn new(ears: Vec<Ear>, metrics: Metrics, place: OwnedSemaphorePermit) -> Self {
+        Self { ears, present: Present::new(metrics, place) }
     }
 
     /// The count of each space, and whatever changes, until all spaces are gone or nothing more is told.
@@ -138,13 +133,9 @@ impl Watcher {
     }
 }
 
-/// Hears what is told of one space.
-struct Ear {
-    space: SpaceId,
-    /// Its count as it was when this began, until it is told.
-    first: Option<Arc<Count>>,
-    last: Arc<Count>,
-    /// Before that was read: whatever was read before tells nothing newer.
+/// How far one space was heard.
+pub(super) struct Heard {
+    /// Whatever was read before tells nothing new.
     since: Instant,
     receiver: watch::Receiver<Told>,
     again: u64,
@@ -153,8 +144,8 @@ struct Ear {
     stalled: bool,
 }
 
-impl Ear {
-    fn new(first: Arc<Count>, since: Instant, mut receiver: watch::Receiver<Told>) -> Self {
+impl Heard {
+    pub(super) fn new(mut receiver: watch::Receiver<Told>, since: Instant) -> Self {
         let (again, revision, stalled) = {
             let told = receiver.borrow();
             (told.again, told.revisions.number, told.stalled.is_some())
@@ -162,7 +153,22 @@ impl Ear {
         if stalled {
             receiver.mark_changed();
         }
-        Self { space: first.space.clone(), first: Some(Arc::clone(&first)), last: first, since, receiver, again, revision, stalled: false }
+        Self { since, receiver, again, revision, stalled: false }
+    }
+}
+
+/// Hears what is told of one space.
+pub(super) struct Ear {
+    /// Its count as it was when this began, until it is told.
+    first: Option<Arc<Count>>,
+    last: Arc<Count>,
+    heard: Heard,
+}
+
+impl Ear {
+    /// Told first is a count that was read after `heard` was made.
+    pub(super) fn new(first: Arc<Count>, heard: Heard) -> Self {
+        Self { first: Some(Arc::clone(&first)), last: first, heard }
     }
 
     async fn hear(mut self) -> Option<(Vec<News>, Self)> {
@@ -170,33 +176,28 @@ impl Ear {
             return Some((vec![News::Count(first)], self));
         }
         // Fails once nothing more is told.
-        self.receiver.changed().await.ok()?;
+        self.heard.receiver.changed().await.ok()?;
         let news = self.news();
         Some((news, self))
     }
 
     fn news(&mut self) -> Vec<News> {
-        let told = self.receiver.borrow_and_update();
-        let space = || self.space.clone();
+        let Heard { since, receiver, again, revision, stalled } = &mut self.heard;
+        let told = receiver.borrow_and_update();
+        let space = || self.last.space.clone();
         let mut news = Vec::new();
         if told.gone {
             return vec![News::Removed { space: space() }];
         }
-        let again = self.stalled || told.again > self.again;
-        let is_news = |(count, began): &&(Arc<Count>, Instant)| *began >= self.since && (again || !is_same(&self.last, count));
-        if let Some((count, _)) = told.count.as_ref().filter(is_news) {
-            news.push(News::Count(Arc::clone(count)));
-            self.last = Arc::clone(count);
-        }
-        self.again = told.again;
-        if let Some(from) = told.revisions.since(self.revision) {
-            news.push(News::Revised { space: space(), from });
-        }
-        self.revision = told.revisions.number;
-        if let Some(why) = told.stalled.as_ref().filter(|_| !self.stalled) {
-            news.push(News::Stalled { space: space(), why: Arc::clone(why) });
-        }
-        self.stalled = told.stalled.is_some();
+        let anyway = *stalled || told.again > *again;
+        let is_news = |(count, began): &&(Arc<Count>, Instant)| began >= since && (anyway || !is_same(&self.last, count));
+        let count = told.count.as_ref().filter(is_news).map(|(count, _)| Arc::clone(count));
+        news.extend(count.clone().map(News::Count));
+        news.extend(told.revisions.since(*revision).map(|from| News::Revised { space: space(), from }));
+        let why = told.stalled.as_ref().filter(|_| !*stalled).cloned();
+        news.extend(why.map(|why| News::Stalled { space: space(), why }));
+        (*again, *revision, *stalled) = (told.again, told.revisions.number, told.stalled.is_some());
+        self.last = count.unwrap_or_else(|| Arc::clone(&self.last));
         news
     }
 }
