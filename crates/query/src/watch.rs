@@ -3,7 +3,8 @@
 //! # Guarantees
 //!
 //! - The last count told of a space is its count, at the instant told and now: a change marks the space once it can be
-//!   read, and a marked space is read again. Should a mark ever be missed, every space is read anew every ten seconds.
+//!   read, and a marked space is read again; what time alone changes is read when it comes. Should a mark ever be missed,
+//!   every space is read anew every ten seconds.
 //! - Whatever changes what could have been read more than [`LATE_MS`] ago is told, with an instant that is never later
 //!   than the first count that differs.
 //! - A space is read and told at most once in [`TELL_EVERY`], however many watch it. What is told stands once in memory
@@ -21,6 +22,7 @@ use futures_util::{StreamExt, stream};
 use occupancy::count::Count;
 use occupancy::id::SpaceId;
 use occupancy::ledger::Change;
+use occupancy::time::UnixMs;
 use occupancy::world::World;
 use prometheus::Registry;
 use store::StoreError;
@@ -31,7 +33,7 @@ use self::metrics::Metrics;
 use self::state::State;
 use self::told::{Ear, Heard};
 pub use self::told::{News, Watcher};
-use crate::count::check_number;
+use crate::count::{Read, check_number, ever_hung};
 use crate::effect::differ_from;
 use crate::error::WatchFailed;
 use crate::hung::HungAt;
@@ -43,7 +45,7 @@ pub const WATCH_SPACES_MOST: usize = 100;
 pub const TELL_EVERY: Duration = Duration::from_millis(100);
 /// A crossing takes a moment to arrive: what it changes of the last 5 s counts as the present, not as the past.
 pub const LATE_MS: i64 = 5_000;
-/// How often every space is read anew, changed or not: a DPU that falls silent changes nothing.
+/// How often every space is read anew, changed or not: a missed mark must not freeze a count.
 const REFRESH: Duration = Duration::from_secs(10);
 /// The pause after a count could not be read.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
@@ -172,11 +174,10 @@ impl Watch {
         let read = tokio::time::timeout(REFRESH, self.query.read(&world, std::slice::from_ref(&space), None));
         match read.await.unwrap_or_else(|_| Err(StoreError::Unavailable("no answer came".to_owned()).into())) {
             Ok(read) => {
-                let count: Option<Count> = read.counts(self.query.settings.silent_after_ms).pop();
-                // A baseline acts by time alone. Later ones are found at the next refresh.
-                let ahead_ms = i64::try_from(REFRESH.as_millis()).unwrap_or(0) + 1_000;
-                let turns = world.baselines(space.as_str(), now.plus_ms(1), now.plus_ms(ahead_ms)).first().and_then(|next| next.at);
-                self.state().tell(&space, count, turns);
+                let silent_after_ms = self.query.settings.silent_after_ms;
+                let turn = next_turn(&world, &space, &read, silent_after_ms, now);
+                let count: Option<Count> = read.counts(silent_after_ms).pop();
+                self.state().tell(&space, count, turn);
             }
             Err(error) => self.state().stall(&space, &error.to_string(), Instant::now() + TRY_AGAIN),
         }
@@ -202,4 +203,20 @@ impl Watch {
     fn state(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
     }
+}
+
+/// When time alone changes a count next: a baseline begins, a DPU begins or ceases to hang there, or falls silent. Of those
+/// that the next refresh comes before, nothing.
+fn next_turn(world: &World, space: &SpaceId, read: &Read, silent_after_ms: i64, now: UnixMs) -> Option<UnixMs> {
+    let soon = now.plus_ms(1)..now.plus_ms(i64::try_from(REFRESH.as_millis()).unwrap_or(0) + 1_000);
+    let baselines = world.baselines(space.as_str(), soon.start, soon.end);
+    let begin = baselines.iter().filter_map(|baseline| baseline.at);
+    let hung = ever_hung(world, std::slice::from_ref(space));
+    let turns = hung.into_iter().flat_map(|one| {
+        let heard = read.counters.get(&one.dpu).and_then(|counters| counters.heard);
+        // Should it not hang there then, it is read once for nothing.
+        let silent = heard.map(|heard| heard.plus_ms(silent_after_ms + 1));
+        [Some(one.from), Some(one.end()), silent].into_iter().flatten()
+    });
+    begin.chain(turns).filter(|turn| soon.contains(turn)).min()
 }

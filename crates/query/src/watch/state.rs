@@ -24,7 +24,7 @@ pub(super) struct State {
     hung: HungAt,
     /// To be read and told.
     marked: BTreeSet<SpaceId>,
-    /// When a baseline begins.
+    /// When time alone changes a count.
     turns: BTreeSet<(UnixMs, SpaceId)>,
     incomplete: bool,
     closed: bool,
@@ -164,7 +164,7 @@ impl State {
         (Arc::clone(&self.hung.snapshot().world), due)
     }
 
-    /// Tells a space's count, `None` where it is no longer there; a baseline begins at `turn`.
+    /// Tells a space's count, `None` where it is no longer there; time alone changes it at `turn`.
     pub(super) fn tell(&mut self, space: &SpaceId, count: Option<Count>, turn: Option<UnixMs>) {
         let Some(watched) = self.spaces.get_mut(space) else { return };
         let (revised, (began, again)) = (watched.revised.take(), watched.read);
@@ -186,7 +186,7 @@ impl State {
     }
 
     pub(super) fn stall_all(&mut self, why: &str, not_before: Instant) {
-        // All are read anew, and then told when their next baseline begins.
+        // All are read anew, and then told at their next turn.
         self.turns.clear();
         for space in self.spaces.keys().cloned().collect::<Vec<_>>() {
             self.stall(&space, why, not_before);
