@@ -55,9 +55,10 @@ impl State {
         let mut marks = false;
         for space in self.hung.of(dpu) {
             marks |= self.marked.insert(space.clone());
-            let (Some(from), Some(watched)) = (from, self.spaces.get_mut(space)) else { continue };
-            watched.again = true;
-            if from < past && !self.incomplete {
+            let Some(watched) = self.spaces.get_mut(space) else { continue };
+            // It lived when it was told to be silent, whether or not it is silent now.
+            watched.again |= from.is_some() || watched.told.borrow().says_silent(dpu);
+            if let Some(from) = from.filter(|from| *from < past && !self.incomplete) {
                 watched.revise(from);
             }
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures_util::stream::{self, Stream, StreamExt};
 use occupancy::count::Count;
-use occupancy::id::SpaceId;
+use occupancy::id::{DpuId, SpaceId};
 use occupancy::time::UnixMs;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::Instant;
@@ -46,7 +46,7 @@ pub enum News {
 pub(super) struct Told {
     /// Its count, and when the read of it began.
     count: Option<(Arc<Count>, Instant)>,
-    /// How often a count was told that may be the same as before.
+    /// How often a count was told to all, also to those whose last one is the same.
     again: u64,
     stalled: Option<Arc<str>>,
     gone: bool,
@@ -64,12 +64,18 @@ impl Told {
             self.gone = true;
             return true;
         };
-        self.again += u64::from(again);
         let changed = self.stalled.take().is_some() || again || self.count.as_ref().is_none_or(|(last, _)| !is_same(last, &count));
+        // Also to one who knows the same from before the last, and did not hear that.
+        self.again += u64::from(again || changed && self.count.is_some());
         if changed {
             self.count = Some((Arc::new(count), began));
         }
         changed || revised.is_some()
+    }
+
+    /// Whether the count told last has a DPU as silent.
+    pub(super) fn says_silent(&self, dpu: &DpuId) -> bool {
+        self.count.as_ref().is_some_and(|(count, _)| count.silent.contains(dpu))
     }
 
     /// It cannot be read. Whether that is news.
