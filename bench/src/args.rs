@@ -61,12 +61,14 @@ pub(crate) enum Part {
     Steady,
     /// On engines: counts of spaces with one doorway, and one row by the bare driver
     Lookups,
+    /// On engines: a page of history over two million crossings, and the same rows by the bare driver
+    Walk,
 }
 
 impl Args {
     /// Whether to measure a part.
     pub(crate) fn wants(&self, part: Part) -> bool {
-        let on_engines = matches!(part, Part::Backlog | Part::Steady | Part::Lookups);
+        let on_engines = matches!(part, Part::Backlog | Part::Steady | Part::Lookups | Part::Walk);
         on_engines == self.kafka.is_some() && (self.only.is_empty() || self.only.contains(&part))
     }
 }
@@ -98,6 +100,8 @@ pub(crate) struct Plan {
     pub steady_s: usize,
     /// Counts a round on engines.
     pub lookups: usize,
+    /// Crossings that a page of history on engines walks.
+    pub walk: usize,
 }
 
 impl Plan {
@@ -119,23 +123,27 @@ impl Plan {
             backlog: size(None, 1_000_000, 50_000),
             steady_s: size(None, 60, 5),
             lookups: size(None, 2_000, 200),
+            walk: size(None, 2_000_000, 100_000),
         }
     }
 
     pub(crate) fn text(&self) -> String {
-        let Self { connections, lanes, large, small, spread, singles, reporting_dpus, rounds, reads, backlog, steady_s, lookups } = self;
+        let Self { connections, lanes, large, small, spread, singles, reporting_dpus, rounds, reads, backlog, steady_s, lookups, walk } =
+            self;
         format!(
             "settings: {connections} connections, {lanes} lanes; {large} crossings in bodies of one DPU, {spread} in bodies of 1,000 DPUs, \
              {singles} one by one;\n  {rounds} rounds of {reads} reads at {small} and {large} crossings; {reporting_dpus} DPUs for memory;\n  on engines: \
-             a backlog of {backlog}, {steady_s} s of a steady load, {rounds} rounds of {lookups} counts"
+             a backlog of {backlog}, {steady_s} s of a steady load, {rounds} rounds of {lookups} counts, \
+             a history of {walk}"
         )
     }
 
     pub(crate) fn to_json(self) -> Value {
-        let Self { connections, lanes, large, small, spread, singles, reporting_dpus, rounds, reads, backlog, steady_s, lookups } = self;
+        let Self { connections, lanes, large, small, spread, singles, reporting_dpus, rounds, reads, backlog, steady_s, lookups, walk } =
+            self;
         json!({
             "connections": connections, "lanes": lanes, "large": large, "small": small, "spread": spread, "singles": singles,
-            "reporting_dpus": reporting_dpus, "rounds": rounds, "reads": reads, "backlog": backlog, "steady_s": steady_s, "lookups": lookups,
+            "reporting_dpus": reporting_dpus, "rounds": rounds, "reads": reads, "backlog": backlog, "steady_s": steady_s, "lookups": lookups, "walk": walk,
         })
     }
 }

@@ -4,6 +4,7 @@ mod backlog;
 mod bare;
 mod lookups;
 mod steady;
+mod walks;
 
 use std::time::Duration;
 
@@ -68,6 +69,9 @@ pub(crate) async fn measure(program: &Program, args: &Args, plan: &Plan) -> Resu
     if args.wants(Part::Lookups) {
         figures.extend(lookups::answered(&engines, plan).await?);
     }
+    if args.wants(Part::Walk) {
+        figures.extend(walks::walked(&engines, plan).await?);
+    }
     Ok(figures)
 }
 
@@ -128,12 +132,18 @@ impl Path<'_> {
     }
 }
 
-/// Produces everything a fleet saw, turn about.
+/// Produces everything a fleet saw, turn about, a record for each crossing.
 fn send_all(path: &Path<'_>, fleet: &Fleet) -> Result<()> {
+    send_gathered(path, fleet, 1)
+}
+
+/// Produces everything a fleet saw, turn about, so many crossings in a record.
+fn send_gathered(path: &Path<'_>, fleet: &Fleet, gathered: usize) -> Result<()> {
     let producer = path.engines.producer()?;
-    for k in 0..fleet.per_dpu {
+    for first in (0..fleet.per_dpu).step_by(gathered) {
         for dpu in 0..fleet.dpus {
-            send(&producer, &path.topic, &format!("d{dpu}"), seen(dpu, k))?;
+            let some = (first..fleet.per_dpu.min(first + gathered)).map(|k| seen(dpu, k));
+            send(&producer, &path.topic, &format!("d{dpu}"), some)?;
         }
     }
     flush(&producer)
@@ -152,11 +162,14 @@ async fn until_taken_in(consumer: &Served, crossings: usize) -> Result<()> {
     Ok(())
 }
 
-/// Produces a report of one crossing; waits for room in the producer's queue.
-fn send(producer: &BaseProducer, topic: &str, dpu: &str, crossing: Seen) -> Result<()> {
-    let direction = if crossing.direction > 0 { Direction::Plus } else { Direction::Minus };
-    let key = Key { at: UnixMs::new(crossing.at_ms)?, boot: 1, seq: crossing.seq as u64, direction };
-    let report = Report { dpu: dpu.parse()?, crossings: vec![Ok(key)], heartbeat: None, accept_clock: false };
+/// Produces a report; waits for room in the producer's queue.
+fn send(producer: &BaseProducer, topic: &str, dpu: &str, crossings: impl IntoIterator<Item = Seen>) -> Result<()> {
+    let key = |seen: Seen| {
+        let direction = if seen.direction > 0 { Direction::Plus } else { Direction::Minus };
+        anyhow::Ok(Ok(Key { at: UnixMs::new(seen.at_ms)?, boot: 1, seq: seen.seq as u64, direction }))
+    };
+    let crossings = crossings.into_iter().map(key).collect::<Result<_>>()?;
+    let report = Report { dpu: dpu.parse()?, crossings, heartbeat: None, accept_clock: false };
     let payload = wire::report::encode(&report);
     let mut record = BaseRecord::to(topic).key(dpu).payload(&payload);
     loop {
