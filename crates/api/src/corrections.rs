@@ -89,6 +89,7 @@ struct NewCorrection {
     /// When it was so, before the crossings of that ms; now where left out.
     at: Option<Instant>,
     /// How many people there were.
+    #[serde(deserialize_with = "wire::whole::people")]
     #[schema(example = 12, format = Int64, maximum = 4_294_967_295u32)]
     count: u32,
 }

@@ -55,15 +55,15 @@ pub(crate) struct CountAnswer {
     /// How many people: raw, but never below 0.
     #[schema(example = 12)]
     count: i64,
-    /// As it adds up. Below 0 where more people were seen to leave than to enter; they pay that back first.
+    /// How many people as it adds up: below 0 where more people were seen to leave than to enter; they pay that back first.
     #[schema(example = 12)]
     raw: i64,
     /// Where the count starts.
     baseline: BaselineAnswer,
-    /// Entered since the baseline.
+    /// People who entered since the baseline.
     #[schema(example = 57)]
     entered: i64,
-    /// Exited since the baseline.
+    /// People who exited since the baseline.
     #[schema(example = 45)]
     exited: i64,
     /// Up to when every DPU that counts here has been heard; null while one never was, or there is none.
@@ -87,7 +87,7 @@ pub(crate) struct BaselineAnswer {
     kind: &'static str,
     /// When; null at the beginning.
     at: Option<Instant>,
-    /// From which count.
+    /// From how many people: raw.
     count: i64,
 }
 

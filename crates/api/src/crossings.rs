@@ -11,7 +11,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::App;
-use crate::extract::Reports;
+use crate::extract::{AnyId, Reports};
 use crate::instant::Instant;
 use crate::problem::{Kind, Problem};
 
@@ -35,13 +35,13 @@ enum Body {
 #[derive(Serialize, ToSchema)]
 struct Report {
     /// Who reports.
-    #[schema(example = "283")]
+    #[schema(value_type = AnyId, example = "283")]
     dpu_id: String,
     /// Which run of the DPU, where it counts them.
     #[schema(required = false, example = 7)]
     boot: Option<u64>,
     /// Crossings, in any order.
-    #[schema(required = false)]
+    #[schema(required = false, max_items = 10_000)]
     crossings: Vec<Crossing>,
     /// That it is alive.
     #[schema(required = false)]
@@ -62,6 +62,9 @@ struct Crossing {
     /// Which crossing of the run, from 1, where the DPU numbers them.
     #[schema(required = false, example = 41)]
     seq: Option<u64>,
+    /// Which run of the DPU it is of, where that is not the report's: one kept over a restart.
+    #[schema(required = false)]
+    boot: Option<u64>,
 }
 
 /// A DPU's word that it is alive, and how far its numbering has come.

@@ -62,7 +62,7 @@ struct NowAnswer {
     /// How many people: raw, but never below 0.
     #[schema(example = 12)]
     count: i64,
-    /// As it adds up.
+    /// How many people as it adds up: it may be below 0.
     #[schema(example = 12)]
     raw: i64,
 }

@@ -49,13 +49,13 @@ struct ConservationAnswer {
     contradicts: bool,
     /// When the last of all these counts started; null where all start at the beginning.
     since: Option<Instant>,
-    /// How many were in the rest then, as the baselines have it; null where the remainder is.
+    /// How many people were in the rest then, as the baselines have it; null where the remainder is.
     #[schema(example = 0)]
     start: Option<i64>,
-    /// Seen to come to the rest since then.
+    /// People seen to come to the rest since then.
     #[schema(example = 40)]
     entered: i64,
-    /// Seen to leave it since then.
+    /// People seen to leave it since then.
     #[schema(example = 37)]
     exited: i64,
     /// Whether any doorway leads to the rest. Where none does, the remainder is `start` for good, and tells of baselines alone.
@@ -72,7 +72,7 @@ struct ChildAnswer {
     /// The child.
     #[schema(example = "room-1")]
     space: String,
-    /// Its raw count at the same instant, as of the same moment.
+    /// How many people are in it as that adds up, at the same instant and as of the same moment.
     #[schema(example = 9)]
     raw: i64,
     /// Where that starts.
@@ -133,10 +133,10 @@ struct InstallationPartAnswer {
     from: Instant,
     /// Up to when, excluded: its end, or a ms after `count.at`.
     to: Instant,
-    /// Entered the space.
+    /// People who entered the space.
     #[schema(example = 57)]
     entered: i64,
-    /// Exited the space.
+    /// People who exited the space.
     #[schema(example = 45)]
     exited: i64,
     /// Crossings that the DPU numbered and that never came, of each boot: between the first and the last number in this

@@ -9,7 +9,7 @@ use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
-use utoipa::ToSchema;
+pub(crate) use wire::document::AnyId;
 
 use crate::problem::{Kind, Problem};
 
@@ -29,12 +29,6 @@ impl<S: Send + Sync, T: FromStr<Err: Display> + Send> FromRequestParts<S> for Id
         parse(&text).map(Self)
     }
 }
-
-/// 1 to 64 characters of `A-Z a-z 0-9 . _ : -`, the first a letter or digit.
-#[derive(ToSchema)]
-#[schema(as = Id, pattern = "^[A-Za-z0-9][A-Za-z0-9._:-]*$", min_length = 1, max_length = 64)]
-#[expect(dead_code, reason = "it describes what is read as an id of its own kind")]
-pub(crate) struct AnyId(String);
 
 /// An id from a text.
 pub(crate) fn parse<T: FromStr<Err: Display>>(text: &str) -> Result<T, Problem> {

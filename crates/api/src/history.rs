@@ -57,7 +57,7 @@ struct SpaceHistory {
     /// The space.
     #[schema(example = "hall")]
     space: String,
-    /// How long a bucket is.
+    /// How long a bucket is: `1m`, `5m`, `15m`, `30m`, `1h`, `1d`, `1w` or `1mo`.
     #[schema(example = "1h")]
     interval: &'static str,
     /// The zone in which days begin.
@@ -74,7 +74,7 @@ struct BucketAnswer {
     start: Instant,
     /// First instant after.
     end: Instant,
-    /// How far the zone's clocks were from UTC at `start`.
+    /// How far the zone's clocks were from UTC at `start`, as hours and minutes.
     #[schema(example = "-07:00")]
     offset: String,
     /// People who entered.
@@ -83,7 +83,7 @@ struct BucketAnswer {
     /// People who exited.
     #[schema(example = 45)]
     exited: u64,
-    /// What resets and corrections added.
+    /// How many people resets and corrections added; below 0 where they took some away.
     #[schema(example = 0)]
     adjusted: i64,
     /// The count in the last ms; in a bucket that is not over, now.
@@ -96,7 +96,7 @@ struct BucketAnswer {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false)]
     max: Option<ExtremeAnswer>,
-    /// The mean of the count over every ms. Left out with `stats=flow`.
+    /// How many people on average: the mean of the count over every ms. Left out with `stats=flow`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false, example = 8.25)]
     mean: Option<f64>,
@@ -115,7 +115,7 @@ struct Close {
     /// How many people: raw, but never below 0.
     #[schema(example = 12)]
     count: i64,
-    /// As it adds up.
+    /// How many people as it adds up: it may be below 0.
     #[schema(example = 12)]
     raw: i64,
 }

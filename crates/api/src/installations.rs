@@ -75,7 +75,10 @@ async fn read(State(app): State<App>, Id(dpu): Id<DpuId>) -> Result<Json<Install
         How,
         ("If-Match" = String, Header, description = "The ETag of the list that was read")
     ),
-    request_body = Installations,
+    request_body(content = Installations, example = json!({"installations": [
+        {"doorway": "side", "enters": "hall", "from": "2018-01-01T00:00:00Z", "to": "2018-02-26T16:00:00Z"},
+        {"doorway": "front", "enters": "hall", "from": "2018-02-26T16:00:00Z"}
+    ]})),
     responses(
         (status = 200, description = "The list as it stands now, or in a dry run what would change", body = InstallationsEdited),
         (status = 400, description = "The body is no such list"),

@@ -5,7 +5,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use utoipa::ToSchema;
 
-/// An instant: RFC 3339, UTC, with milliseconds.
+/// An instant: RFC 3339, UTC, with milliseconds, within the years 1 to 9999.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
 #[schema(value_type = String, format = DateTime, example = "2018-02-26T16:06:02.903Z")]
 pub(crate) struct Instant(pub(crate) UnixMs);

@@ -22,7 +22,7 @@ use utoipa_axum::routes;
 
 use crate::App;
 use crate::count::CountAnswer;
-use crate::extract::{Params, parse};
+use crate::extract::{AnyId, Params, parse};
 use crate::instant::Instant;
 use crate::problem::{Kind, Problem};
 
@@ -63,7 +63,7 @@ pub(crate) fn router() -> OpenApiRouter<App> {
 #[expect(dead_code, reason = "it describes what `watched` reads: repeated parameters are beyond the usual reader")]
 struct Watched {
     /// A space; repeat it for more, up to 100.
-    #[param(example = "hall")]
+    #[param(value_type = Vec<AnyId>, min_items = 1, max_items = 100, example = json!(["hall"]))]
     space: Vec<String>,
 }
 

@@ -112,6 +112,12 @@ impl Problem {
         Self { kind, detail, retry_after_s: 1 }
     }
 
+    /// As it is told.
+    pub(crate) fn body(&self) -> ProblemBody<'_> {
+        let (status, slug, title) = self.kind.parts();
+        ProblemBody { kind: format!("/problems/{slug}"), title, status: status.as_u16(), detail: &self.detail }
+    }
+
     /// One that says when to try again, in seconds.
     pub(crate) fn retry(kind: Kind, detail: String, retry_after_s: u64) -> Self {
         Self { kind, detail, retry_after_s }
@@ -121,7 +127,7 @@ impl Problem {
 /// An error, as RFC 9457 has it.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Problem)]
-pub(crate) struct ProblemBody {
+pub(crate) struct ProblemBody<'a> {
     /// What kind of error, the same in every version: match on this.
     #[serde(rename = "type")]
     #[schema(example = "/problems/unknown-space")]
@@ -134,17 +140,16 @@ pub(crate) struct ProblemBody {
     status: u16,
     /// What exactly is wrong here, for people.
     #[schema(example = "there is no space hal")]
-    detail: String,
+    detail: &'a str,
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let (status, slug, title) = self.kind.parts();
+        let (status, slug, _) = self.kind.parts();
         if status.is_server_error() {
             tracing::warn!(problem = slug, detail = self.detail, "a request failed");
         }
-        let body = ProblemBody { kind: format!("/problems/{slug}"), title, status: status.as_u16(), detail: self.detail };
-        let mut response = (status, axum::Json(body)).into_response();
+        let mut response = (status, axum::Json(self.body())).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
         if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {

@@ -40,11 +40,17 @@ struct Which {
     limit: usize,
 }
 
+/// Topic, partition, offset, and for one crossing of a record which.
+#[derive(ToSchema)]
+#[schema(pattern = "^[^/]+/[0-9]{1,9}/[0-9]{1,18}(/[0-9]{1,9})?$", example = "http/0/1732227600000000/3")]
+#[expect(dead_code, reason = "it describes what is read as a source")]
+struct RowId(String);
+
 /// A report or crossing kept out of the ledgers.
 #[derive(Serialize, ToSchema)]
 struct RowAnswer {
     /// What to name it by when it is replayed.
-    #[schema(example = "http/0/1732227600000000/3")]
+    #[schema(value_type = RowId)]
     id: String,
     /// The Kafka topic it came from, or `http`.
     #[schema(example = "http")]
@@ -132,7 +138,7 @@ const REPLAY_MOST: usize = 1000;
 #[serde(deny_unknown_fields)]
 struct ReplayBody {
     /// The `id`s of the rows, 1 to 1,000.
-    #[schema(min_items = 1, max_items = 1000, example = json!(["http/0/1732227600000000/3"]))]
+    #[schema(value_type = Vec<RowId>, min_items = 1, max_items = 1000, example = json!(["http/0/1732227600000000/3"]))]
     rows: Vec<String>,
     /// Whether the DPUs' clocks were right after all. Needed for what was kept out because of its time.
     #[serde(default)]

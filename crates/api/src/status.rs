@@ -29,9 +29,9 @@ struct Status {
     uptime_s: i64,
     /// How many edits of topology and corrections there were.
     revision: u64,
-    /// DPUs by state: `healthy`, `silent`, `unmonitored`, `unplaced`. Up to 5 s old.
+    /// How many DPUs, by state: `healthy`, `silent`, `unmonitored`, `unplaced`. Up to 5 s old.
     dpus: BTreeMap<&'static str, u64>,
-    /// Quarantined input not replayed yet, by reason. Up to 5 s old.
+    /// How many rows are in quarantine, not replayed yet, by reason. Up to 5 s old.
     quarantine: BTreeMap<&'static str, u64>,
     /// Whether there are more DPUs or quarantined rows than were counted here.
     more: bool,

@@ -105,7 +105,7 @@ struct EvidenceAnswer {
 /// What the crossings of a day add up to.
 #[derive(Serialize, ToSchema)]
 struct DayAnswer {
-    /// How many more came than left: the remainder of the space changed by this much. Near 0 on a day without trouble.
+    /// How many more people came than left: the remainder of the space changed by this much. Near 0 on a day without trouble.
     #[schema(example = -214)]
     net: i64,
     /// The fewest people there at any full hour, as if nobody had been there as the day began; 0 at most.

@@ -15,6 +15,13 @@ use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 use crate::WireError;
+use crate::whole::optional_people;
+
+/// 1 to 64 characters of `A-Z a-z 0-9 . _ : -`, the first a letter or digit; nothing is named `outside`.
+#[derive(ToSchema)]
+#[schema(as = Id, pattern = "^[A-Za-z0-9][A-Za-z0-9._:-]*$", min_length = 1, max_length = 64)]
+#[expect(dead_code, reason = "it describes what is read as an id of its own kind")]
+pub struct AnyId(String);
 
 /// Everything under one root: its spaces, their daily resets, doorways, and which DPU hung over which doorway, when.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -38,22 +45,22 @@ pub struct TopologyDocument {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SpaceEntry {
-    /// 1 to 64 characters of `A-Z a-z 0-9 . _ : -`, the first a letter or digit; `outside` is reserved.
-    #[schema(example = "hall")]
+    /// Its id.
+    #[schema(value_type = AnyId, example = "hall")]
     pub id: String,
     /// The space it is part of; absent for the root.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(example = "campus")]
+    #[schema(value_type = Option<AnyId>, example = "campus")]
     pub parent: Option<String>,
     /// For people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// IANA time zone; its parent's when absent, UTC at a root.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(example = "America/Los_Angeles")]
+    #[schema(pattern = "^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*$", max_length = 64, example = "America/Los_Angeles")]
     pub time_zone: Option<String>,
     /// How many people it is meant for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "optional_people", skip_serializing_if = "Option::is_none")]
     #[schema(format = Int64, maximum = 4_294_967_295u32)]
     pub capacity: Option<u32>,
 }
@@ -63,11 +70,11 @@ pub struct SpaceEntry {
 #[serde(deny_unknown_fields)]
 pub struct ResetEntry {
     /// The space.
-    #[schema(example = "hall")]
+    #[schema(value_type = AnyId, example = "hall")]
     pub space: String,
     /// Local time of day, `04:00` or `04:00:00`, in the zone of the space; `none` for one that never closes.
     #[serde(deserialize_with = "text_or_time")]
-    #[schema(example = "04:00")]
+    #[schema(pattern = "^(none|([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?)$", example = "04:00")]
     pub at: String,
     /// In force from this instant on (RFC 3339); from now on when absent.
     #[serde(default, deserialize_with = "optional_text_or_time", skip_serializing_if = "Option::is_none")]
@@ -80,13 +87,13 @@ pub struct ResetEntry {
 #[serde(deny_unknown_fields)]
 pub struct DoorwayEntry {
     /// Its id, like a space's.
-    #[schema(example = "front")]
+    #[schema(value_type = AnyId, example = "front")]
     pub id: String,
     /// For people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// Its two sides: ids of spaces, or `outside`. They never change: a rebuilt doorway is a new one.
-    #[schema(example = json!(["outside", "hall"]))]
+    #[schema(value_type = Vec<AnyId>, min_items = 2, max_items = 2, example = json!(["outside", "hall"]))]
     pub between: [String; 2],
 }
 
@@ -96,13 +103,13 @@ pub struct DoorwayEntry {
 pub struct InstallationEntry {
     /// The DPU. It may be left out in the list of a single DPU.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(example = "283")]
+    #[schema(value_type = Option<AnyId>, example = "283")]
     pub dpu: Option<String>,
     /// The doorway.
-    #[schema(example = "front")]
+    #[schema(value_type = AnyId, example = "front")]
     pub doorway: String,
     /// The side a person enters when the DPU reports +1: a space, or `outside`.
-    #[schema(example = "hall")]
+    #[schema(value_type = AnyId, example = "hall")]
     pub enters: String,
     /// From this instant on (RFC 3339); from now on when absent.
     #[serde(default, deserialize_with = "optional_text_or_time", skip_serializing_if = "Option::is_none")]

@@ -6,6 +6,7 @@ pub mod document;
 pub mod edit;
 pub mod interval;
 pub mod report;
+pub mod whole;
 
 pub use interval::Interval;
 use occupancy::crossing::{Heartbeat, Key};

@@ -6,7 +6,8 @@
 //! ```
 //!
 //! All but `dpu_id` may be absent, as may `seq` and `last_seq`. A crossing may have a `boot` of its own: one kept over a
-//! restart. Unknown fields are ignored, so that newer DPUs can talk to an older server.
+//! restart. Unknown fields are ignored, so that newer DPUs can talk to an older server. `boot`, `seq` and `last_seq` may
+//! be written with a point, `41.0`, as programs do to which numbers that may be absent are floating.
 //!
 //! # What is wrong with a part stays with the part
 //!

@@ -140,6 +140,17 @@ async fn corrections_that_cannot_be_made_are_refused_and_named() {
     assert_eq!(server.get("/v1/status").await.json()["revision"], json!(1), "nothing was made");
 }
 
+/// To JSON Schema 12.0 is an integer.
+#[tokio::test]
+async fn a_count_and_a_capacity_may_be_written_with_a_point() {
+    let server = Server::campus().await;
+    let body = json!({"corrections": [{"space": "hall", "count": 12.0}]});
+    assert_eq!(post(&server, "", &body, None).await.json()["corrections"][0]["count"], json!(12));
+    let document = json!({"space": [{"id": "annex", "capacity": 40.0}]});
+    let made = server.put("/v1/topology/annex", &document, ("if-none-match", "*")).await;
+    assert_eq!(made.json()["space"][0]["capacity"], json!(40));
+}
+
 #[tokio::test]
 async fn what_cannot_be_retracted_or_listed_is_refused() {
     let server = Server::campus().await;

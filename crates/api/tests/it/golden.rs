@@ -2,6 +2,9 @@
 
 use std::path::Path;
 
+use axum::body::Body;
+use axum::http::Request;
+
 use crate::support::Server;
 
 /// Set `UPDATE_GOLDEN=1` to write the file anew, and read the difference before committing it.
@@ -33,6 +36,54 @@ fn every_operation_is_described_in_words() {
         }
     }
     assert_eq!(operations, 25);
+}
+
+#[test]
+fn every_error_that_is_described_has_an_example_of_its_status_and_of_a_type_there_is() {
+    let kinds = include_str!("../../src/problem.rs");
+    let description = serde_json::to_value(api::openapi()).unwrap();
+    let mut examples = 0;
+    for (path, item) in description["paths"].as_object().unwrap() {
+        for operation in item.as_object().unwrap().values() {
+            let responses = operation["responses"].as_object().unwrap();
+            for (status, response) in responses.iter().filter(|(status, _)| status.starts_with(['4', '5'])) {
+                let example = &response["content"]["application/problem+json"]["example"];
+                assert_eq!(example["status"].to_string(), *status, "{path} {status}");
+                let kind = example["type"].as_str().unwrap().strip_prefix("/problems/").unwrap();
+                let row = format!("\"{kind}\", {})", example["title"]);
+                assert!(kinds.contains(&row), "{path} {status}: {row} is not in the table of problems");
+                assert!(!example["detail"].as_str().unwrap().is_empty());
+                examples += 1;
+            }
+        }
+    }
+    assert!(examples > 30, "{examples}");
+}
+
+/// What is not there, and a body that breaks off: every operation that has such an example answers it, to the type.
+#[tokio::test]
+async fn examples_of_errors_are_what_is_answered() {
+    let server = Server::campus().await;
+    let description = serde_json::to_value(api::openapi()).unwrap();
+    let mut answered = 0;
+    for (path, item) in description["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let (status, body) = if operation["requestBody"].is_null() { ("404", "") } else { ("400", "{") };
+            let example = &operation["responses"][status]["content"]["application/problem+json"]["example"];
+            if example.is_null() {
+                continue;
+            }
+            let takes = |name: &str| operation["parameters"].as_array().into_iter().flatten().any(|one| one["name"] == name);
+            let query = if takes("space") { "?space=nowhere" } else { "" };
+            let query = if takes("reason") { "?reason=miscounted" } else { query };
+            let target = path.replace("{id}", "nowhere").replace("{root}", "nowhere") + query;
+            let request = Request::builder().method(method.to_uppercase().as_str()).uri(&target).header("content-type", "application/json");
+            let answer = server.call(request.body(Body::from(body)).unwrap()).await.json();
+            assert_eq!((&answer["status"], &answer["type"]), (&example["status"], &example["type"]), "{method} {target}: {answer}");
+            answered += 1;
+        }
+    }
+    assert!(answered > 15, "{answered}");
 }
 
 /// A schema goes by the name of its type, wherever that stands: of two alike one would describe the other's answers.

@@ -8,11 +8,12 @@ use std::str::FromStr;
 use occupancy::crossing::{Direction, Heartbeat, Key};
 use occupancy::id::DpuId;
 use occupancy::time::UnixMs;
-use serde::de::{DeserializeOwned, Error as _, IgnoredAny, Unexpected, Visitor};
+use serde::de::{DeserializeOwned, Error as _, IgnoredAny, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::whole::Whole;
 use crate::{Bad, Report, WireError, to_json};
 
 #[derive(Deserialize)]
@@ -211,16 +212,16 @@ impl<'de> Deserialize<'de> for At {
 
 impl<'de> Deserialize<'de> for Sign {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let sign = deserializer.deserialize_i64(Whole("direction 1 or -1"))?;
+        // That 1.0 is none is frozen with the form.
+        let sign: i64 = Whole { expected: "direction 1 or -1", point: false }.read(deserializer)?;
         Direction::try_from(sign).map(Self).map_err(D::Error::custom)
     }
 }
 
 impl<'de> Deserialize<'de> for Counter {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        const EXPECTED: Whole = Whole("a boot or seq from 0 to 9223372036854775807");
-        let number = deserializer.deserialize_i64(EXPECTED)?;
-        u64::try_from(number).map(Self).map_err(|_| D::Error::invalid_value(Unexpected::Signed(number), &EXPECTED))
+        // The largest is `Key::MAX_COUNTER`.
+        Whole { expected: "a boot or seq from 0 to 9223372036854775807", point: true }.read(deserializer).map(Self)
     }
 }
 
@@ -235,21 +236,5 @@ impl<T: FromStr<Err: Display>> Visitor<'_> for Text<T> {
     fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<T, E> {
         let name = self.0.split_once(',').map_or(self.0, |(name, _)| name);
         text.parse().map_err(|error| E::custom(format_args!("{name}: {error}")))
-    }
-}
-
-/// Reads a whole number of 63 bits and a sign: the largest counter is [`Key::MAX_COUNTER`].
-struct Whole(&'static str);
-
-impl Visitor<'_> for Whole {
-    type Value = i64;
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0)
-    }
-    fn visit_i64<E>(self, number: i64) -> Result<i64, E> {
-        Ok(number)
-    }
-    fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<i64, E> {
-        i64::try_from(number).map_err(|_| E::invalid_value(Unexpected::Unsigned(number), &self))
     }
 }

@@ -4,7 +4,7 @@ use occupancy::id::DpuId;
 use occupancy::time::UnixMs;
 use occupancy::topology::{Document, Side};
 use proptest::prelude::{prop_assert_eq, proptest};
-use wire::document::{InstallationEntry, TopologyDocument, from_toml, installations, to_toml};
+use wire::document::{InstallationEntry, SpaceEntry, TopologyDocument, from_toml, installations, to_toml};
 
 use crate::strategy;
 
@@ -141,10 +141,34 @@ fn what_cannot_be_read_says_where_and_how_to_mend_it() {
     }
 }
 
+/// To JSON Schema 12.0 is an integer.
+#[test]
+fn a_capacity_may_be_written_with_a_point() {
+    let capacity =
+        |text: &str| serde_json::from_str::<SpaceEntry>(&format!(r#"{{"id":"hall","capacity":{text}}}"#)).map(|one| one.capacity);
+    for (text, read) in
+        [("400", Some(400)), ("400.0", Some(400)), ("4e2", Some(400)), ("-0", Some(0)), ("4294967295.0", Some(u32::MAX)), ("null", None)]
+    {
+        assert_eq!(capacity(text).unwrap(), read, "{text}");
+    }
+    let expected = "expected a whole number from 0 to 4294967295";
+    for (text, why) in [
+        ("12.5", "invalid type: floating point `12.5`, "),
+        ("-1.0", "invalid value: integer `-1`, "),
+        ("4294967296", "invalid value: integer `4294967296`, "),
+        ("4294967296.0", "invalid value: integer `4294967296`, "),
+        ("1e300", "1e300 may have been rounded: "),
+        ("\"12\"", "invalid type: string \"12\", "),
+    ] {
+        let error = capacity(text).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("{why}{expected}")), "{error}");
+    }
+}
+
 #[test]
 fn wrong_types_and_missing_keys_say_so() {
     for (text, why) in [
-        ("[[space]]\nid = \"hall\"\ncapacity = -1\n", "invalid value: integer `-1`, expected u32"),
+        ("[[space]]\nid = \"hall\"\ncapacity = -1\n", "invalid value: integer `-1`, expected a whole number from 0 to 4294967295"),
         ("[[space]]\nname = \"hall\"\n", "missing field `id`"),
         ("[[doorway]]\nid = \"front\"\nbetween = [\"outside\"]\n", "invalid length 1, expected an array of length 2"),
         ("[[reset]]\nspace = \"hall\"\nat = 4\n", "invalid type: integer `4`, expected a text or a time"),

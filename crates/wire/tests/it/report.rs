@@ -96,6 +96,26 @@ const BAD_PARTS: &str = r#" {"dpu_id":"283","boot":7,"later":{"is":[1e999]},"cro
 "#;
 
 #[test]
+fn numbers_may_be_written_with_a_point_as_long_as_that_is_exact() {
+    let seq = |text: &str| {
+        let report = format!(r#"{{"dpu_id":"283","boot":7.0,"crossings":[{{"at":"2018-02-26T16:06:03Z","direction":1,"seq":{text}}}]}}"#);
+        decode(report.as_bytes()).unwrap().crossings[0].clone().map(|key| (key.boot, key.seq)).map_err(|bad| bad.detail)
+    };
+    for (text, read) in [
+        ("41.0", 41),
+        ("9007199254740991.0", (1 << 53) - 1),
+        ("9007199254740993", (1 << 53) + 1),
+        ("9223372036854775807", Key::MAX_COUNTER),
+    ] {
+        assert_eq!(seq(text), Ok((7, read)), "{text}");
+    }
+    for text in ["9007199254740992.0", "9007199254740993.0", "1e20"] {
+        let why = "may have been rounded: expected a boot or seq from 0 to 9223372036854775807, without a point";
+        assert!(seq(text).unwrap_err().ends_with(why), "{text}: {:?}", seq(text));
+    }
+}
+
+#[test]
 fn a_bad_part_spoils_no_other() {
     let read = freeze("bad_parts.json", BAD_PARTS.as_bytes());
     assert_eq!(read.heartbeat, None);
