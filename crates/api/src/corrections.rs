@@ -1,5 +1,7 @@
 //! Corrections: somebody counted, and says so.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
@@ -26,7 +28,7 @@ const KEY: &str = "idempotency-key";
 /// Its longest value, in characters.
 const KEY_MOST: usize = 255;
 
-pub(crate) fn router() -> OpenApiRouter<App> {
+pub(crate) fn router() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(list, make)).routes(routes!(retract))
 }
 
@@ -203,7 +205,7 @@ impl Place for Order {
     params(Which),
     responses((status = 200, description = "A page", body = PageAnswer), (status = 404, description = "There is no such space"))
 )]
-async fn list(State(app): State<App>, Params(which): Params<Which>) -> Result<Json<PageAnswer>, Problem> {
+async fn list(State(app): State<Arc<App>>, Params(which): Params<Which>) -> Result<Json<PageAnswer>, Problem> {
     let space: Option<SpaceId> = which.space.as_deref().map(parse).transpose()?;
     let before = cursor::decode(which.cursor.as_deref())?.map(|Order(order)| order);
     let page = app.query.corrections(space.as_ref(), before, which.limit).await?;
@@ -238,7 +240,7 @@ async fn list(State(app): State<App>, Params(which): Params<Which>) -> Result<Js
     )
 )]
 async fn make(
-    State(app): State<App>,
+    State(app): State<Arc<App>>,
     Params(how): Params<How>,
     headers: HeaderMap,
     Document(new): Document<NewCorrections>,
@@ -283,7 +285,7 @@ fn key(headers: &HeaderMap) -> Result<Option<u128>, Problem> {
         (status = 422, description = "The reason or the name is too long")
     )
 )]
-async fn retract(State(app): State<App>, Id(id): Id<CorrectionId>, Params(why): Params<Why>) -> Result<Response, Problem> {
+async fn retract(State(app): State<Arc<App>>, Id(id): Id<CorrectionId>, Params(why): Params<Why>) -> Result<Response, Problem> {
     let note = Note { reason: why.reason, by: why.by };
     match app.query.retract(&id, &note, why.dry_run).await? {
         Corrected::DryRun(shifts) => Ok(dry_run(&shifts)),

@@ -1,5 +1,7 @@
 //! How many people are in a space at an instant.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use occupancy::baseline::{Baseline, Kind as BaselineKind};
@@ -16,7 +18,7 @@ use crate::extract::{AnyId, Id, Params, parse};
 use crate::instant::Instant;
 use crate::problem::{Kind, Problem};
 
-pub(crate) fn router() -> OpenApiRouter<App> {
+pub(crate) fn router() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(count)).routes(routes!(counts))
 }
 
@@ -140,7 +142,7 @@ struct CountsAnswer {
         (status = 422, description = "The instant is in the future")
     )
 )]
-async fn count(State(app): State<App>, Id(space): Id<SpaceId>, Params(At { at }): Params<At>) -> Result<Json<CountAnswer>, Problem> {
+async fn count(State(app): State<Arc<App>>, Id(space): Id<SpaceId>, Params(At { at }): Params<At>) -> Result<Json<CountAnswer>, Problem> {
     let mut counts = answer(&app, &[space], at.map(|at| at.0)).await?;
     counts.pop().map(Json).ok_or_else(|| Problem::new(Kind::Internal, "no count came of one space"))
 }
@@ -157,7 +159,7 @@ async fn count(State(app): State<App>, Id(space): Id<SpaceId>, Params(At { at })
         (status = 422, description = "The instant is in the future")
     )
 )]
-async fn counts(State(app): State<App>, Params(pairs): Params<Vec<(String, String)>>) -> Result<Json<CountsAnswer>, Problem> {
+async fn counts(State(app): State<Arc<App>>, Params(pairs): Params<Vec<(String, String)>>) -> Result<Json<CountsAnswer>, Problem> {
     let (spaces, at) = read_counts(&pairs)?;
     Ok(Json(CountsAnswer { counts: answer(&app, &spaces, at).await? }))
 }

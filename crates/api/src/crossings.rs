@@ -1,5 +1,7 @@
 //! The way in over HTTP: reports of DPUs.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -18,7 +20,7 @@ use crate::problem::{Kind, Problem};
 /// The most crossings, and the most reports, of one request.
 const CROSSINGS_MOST: usize = 10_000;
 
-pub(crate) fn router() -> OpenApiRouter<App> {
+pub(crate) fn router() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(report))
 }
 
@@ -134,7 +136,7 @@ struct Queued {
         (status = 503, description = "Not taken in: send it again unchanged after Retry-After seconds")
     )
 )]
-async fn report(State(app): State<App>, Reports(body): Reports) -> Result<Response, Problem> {
+async fn report(State(app): State<Arc<App>>, Reports(body): Reports) -> Result<Response, Problem> {
     let reports = wire::report::decode_body(&body).map_err(|error| Problem::new(Kind::BadBody, error.to_string()))?;
     let crossings: usize = reports.iter().flatten().map(|report| report.crossings.len()).sum();
     if reports.len().max(crossings) > CROSSINGS_MOST {

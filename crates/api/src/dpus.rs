@@ -1,5 +1,7 @@
 //! The DPUs, and how they are.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use occupancy::id::DpuId;
@@ -15,7 +17,7 @@ use crate::instant::Instant;
 use crate::problem::Problem;
 use crate::{App, cursor};
 
-pub(crate) fn router() -> OpenApiRouter<App> {
+pub(crate) fn router() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(dpus)).routes(routes!(dpu))
 }
 
@@ -139,7 +141,7 @@ impl DpuAnswer {
 
 /// Which DPUs are there, and how are they?
 #[utoipa::path(get, path = "/v1/dpus", tag = "devices", params(Which), responses((status = 200, description = "A page", body = DpusAnswer)))]
-async fn dpus(State(app): State<App>, Params(which): Params<Which>) -> Result<Json<DpusAnswer>, Problem> {
+async fn dpus(State(app): State<Arc<App>>, Params(which): Params<Which>) -> Result<Json<DpusAnswer>, Problem> {
     let after: Option<DpuId> = cursor::decode(which.cursor.as_deref())?;
     let page = app.query.dpus(which.placed, after.as_ref(), which.limit).await?;
     Ok(Json(DpusAnswer { dpus: page.items.iter().map(DpuAnswer::of).collect(), next: page.next.as_ref().map(cursor::encode) }))
@@ -153,7 +155,7 @@ async fn dpus(State(app): State<App>, Params(which): Params<Which>) -> Result<Js
     params(("id" = AnyId, Path, description = "The DPU", example = "283")),
     responses((status = 200, description = "The DPU", body = DpuDetail), (status = 404, description = "It was never heard and never hung anywhere"))
 )]
-async fn dpu(State(app): State<App>, Id(id): Id<DpuId>) -> Result<Json<DpuDetail>, Problem> {
+async fn dpu(State(app): State<Arc<App>>, Id(id): Id<DpuId>) -> Result<Json<DpuDetail>, Problem> {
     let dpu = app.query.dpu(&id).await?;
     let (missing, offset) = (app.query.missing(&dpu).await?, app.query.clock_offset(&dpu).await?);
     Ok(Json(DpuDetail { dpu: DpuAnswer::of(&dpu), missing, clock_offset: offset.map(ClockOffsetAnswer::of) }))

@@ -1,6 +1,7 @@
 //! The event log of a space, as JSON or CSV.
 
 use std::fmt::Write;
+use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
@@ -20,7 +21,7 @@ use crate::instant::Instant;
 use crate::problem::Problem;
 use crate::{App, csv, cursor};
 
-pub(crate) fn router() -> OpenApiRouter<App> {
+pub(crate) fn router() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(crossings))
 }
 
@@ -111,7 +112,7 @@ impl LogEntry {
     )
 )]
 async fn crossings(
-    State(app): State<App>,
+    State(app): State<Arc<App>>,
     Id(space): Id<SpaceId>,
     Params(range): Params<Range>,
     headers: HeaderMap,

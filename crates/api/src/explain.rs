@@ -1,6 +1,7 @@
 //! How a count comes about.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
@@ -21,7 +22,7 @@ use crate::extract::{AnyId, Id, Params};
 use crate::instant::Instant;
 use crate::problem::Problem;
 
-pub(crate) fn router() -> OpenApiRouter<App> {
+pub(crate) fn router() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(explain))
 }
 
@@ -219,7 +220,11 @@ impl DoorwayPartAnswer {
         (status = 422, description = "The instant is in the future")
     )
 )]
-async fn explain(State(app): State<App>, Id(space): Id<SpaceId>, Params(At { at }): Params<At>) -> Result<Json<ExplainAnswer>, Problem> {
+async fn explain(
+    State(app): State<Arc<App>>,
+    Id(space): Id<SpaceId>,
+    Params(At { at }): Params<At>,
+) -> Result<Json<ExplainAnswer>, Problem> {
     let Explained { count, correction, doorways, remainder } = app.query.explain(&space, at.map(|at| at.0)).await?;
     Ok(Json(ExplainAnswer {
         count: CountAnswer::of(&count),

@@ -15,7 +15,7 @@ use utoipa_axum::routes;
 use crate::App;
 use crate::problem::{Kind, Problem};
 
-pub(crate) fn router() -> OpenApiRouter<App> {
+pub(crate) fn router() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(alive)).routes(routes!(ready))
 }
 
@@ -41,7 +41,7 @@ async fn alive() -> Json<Well> {
     tag = "operation",
     responses((status = 200, description = "Yes", body = Well), (status = 503, description = "No: the detail says why"))
 )]
-async fn ready(State(app): State<App>) -> Result<Json<Well>, Problem> {
+async fn ready(State(app): State<Arc<App>>) -> Result<Json<Well>, Problem> {
     app.query.topology().current().await?;
     match (app.feed)().not_ready {
         Some(why) => Err(Problem::new(Kind::NotReady, why)),

@@ -3,6 +3,7 @@
 mod asked;
 
 use std::fmt::Write;
+use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
@@ -25,7 +26,7 @@ use crate::instant::Instant;
 use crate::problem::{Kind, Problem};
 use crate::{App, csv, cursor};
 
-pub(crate) fn router() -> OpenApiRouter<App> {
+pub(crate) fn router() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(history)).routes(routes!(histories))
 }
 
@@ -175,7 +176,7 @@ impl SpaceHistory {
     )
 )]
 async fn history(
-    State(app): State<App>,
+    State(app): State<Arc<App>>,
     Id(space): Id<SpaceId>,
     Params(pairs): Params<Vec<(String, String)>>,
     headers: HeaderMap,
@@ -206,7 +207,11 @@ async fn history(
         (status = 422, description = "`from` is in the future, or one bucket holds too many crossings")
     )
 )]
-async fn histories(State(app): State<App>, Params(pairs): Params<Vec<(String, String)>>, headers: HeaderMap) -> Result<Response, Problem> {
+async fn histories(
+    State(app): State<Arc<App>>,
+    Params(pairs): Params<Vec<(String, String)>>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
     let asked = Asked::read(None, &pairs, app.query.clock()())?;
     let found = answer(&app, &asked).await?;
     if csv::wanted(&headers) {

@@ -1,5 +1,7 @@
 //! Where one DPU hung: the short list that is edited when it moves, or was hung the wrong way round.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
@@ -21,7 +23,7 @@ use crate::edit::{DryRun, How, made, tagged};
 use crate::extract::{AnyId, Document, Id, Params};
 use crate::problem::{Kind, Problem};
 
-pub(crate) fn router() -> OpenApiRouter<App> {
+pub(crate) fn router() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(read, write))
 }
 
@@ -57,7 +59,7 @@ enum InstallationsEdited {
     params(("id" = AnyId, Path, description = "The DPU, whether heard yet or not", example = "283")),
     responses((status = 200, description = "The list, empty where it never hung; its ETag is needed to edit it", body = Installations))
 )]
-async fn read(State(app): State<App>, Id(dpu): Id<DpuId>) -> Result<Json<Installations>, Problem> {
+async fn read(State(app): State<Arc<App>>, Id(dpu): Id<DpuId>) -> Result<Json<Installations>, Problem> {
     let world = app.query.topology().current().await?.world;
     Ok(Json(Installations::of(world.installations(dpu.as_str()))))
 }
@@ -89,7 +91,7 @@ async fn read(State(app): State<App>, Id(dpu): Id<DpuId>) -> Result<Json<Install
     )
 )]
 async fn write(
-    State(app): State<App>,
+    State(app): State<Arc<App>>,
     Id(dpu): Id<DpuId>,
     Params(how): Params<How>,
     headers: HeaderMap,

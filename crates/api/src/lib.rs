@@ -70,7 +70,6 @@ pub struct Feed {
 }
 
 /// What the routes need.
-#[derive(Clone)]
 pub struct App {
     /// Answers.
     pub query: Arc<Query>,
@@ -112,7 +111,7 @@ pub fn app(app: App) -> Router {
     };
     // Outside of the limit: a page may read that it asked too often.
     let routes = if cors_origins.is_empty() { routes } else { routes.layer(manners::cors(cors_origins)) };
-    routes.layer(from_fn_with_state(app.metrics.clone(), metrics::measure)).layer(from_fn(manners::identify)).with_state(app)
+    routes.layer(from_fn_with_state(app.metrics.clone(), metrics::measure)).layer(from_fn(manners::identify)).with_state(Arc::new(app))
 }
 
 /// Gives up a request that takes too long.

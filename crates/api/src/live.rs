@@ -53,7 +53,7 @@ impl CountersFeed for LocalFeed {
 /// How often a comment shows that the connection lives, where nothing else is told.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
-pub(crate) fn router() -> OpenApiRouter<App> {
+pub(crate) fn router() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(live))
 }
 
@@ -116,7 +116,7 @@ struct Removed<'a> {
         (status = 503, description = "As many clients as there can be watch already")
     )
 )]
-async fn live(State(app): State<App>, Params(pairs): Params<Vec<(String, String)>>, headers: HeaderMap) -> Result<Response, Problem> {
+async fn live(State(app): State<Arc<App>>, Params(pairs): Params<Vec<(String, String)>>, headers: HeaderMap) -> Result<Response, Problem> {
     let spaces = watched(&pairs)?;
     let watcher = app.watch.subscribe(&spaces).await?;
     // Who comes again missed whatever happened meanwhile.

@@ -1,5 +1,7 @@
 //! The description of all routes, made from the code.
 
+use std::sync::Arc;
+
 use utoipa::OpenApi;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::{Content, OpenApi as Description, Ref, RefOr, Response};
@@ -38,7 +40,7 @@ use crate::{
 struct Headcount;
 
 /// All described routes.
-pub(crate) fn routes() -> OpenApiRouter<App> {
+pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::with_openapi(Headcount::openapi())
         .merge(count::router())
         .merge(live::router())

@@ -1,5 +1,7 @@
 //! Input kept out of the ledgers, to look at and to replay.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -20,7 +22,7 @@ use crate::instant::Instant;
 use crate::problem::{Kind, Problem};
 use crate::{App, cursor};
 
-pub(crate) fn router() -> OpenApiRouter<App> {
+pub(crate) fn router() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(quarantine)).routes(routes!(replay))
 }
 
@@ -116,7 +118,7 @@ impl RowAnswer {
 ///
 /// Nothing is dropped: what cannot be read or cannot be true is kept here.
 #[utoipa::path(get, path = "/v1/quarantine", tag = "devices", params(Which), responses((status = 200, description = "A page", body = RowsAnswer)))]
-async fn quarantine(State(app): State<App>, Params(which): Params<Which>) -> Result<Json<RowsAnswer>, Problem> {
+async fn quarantine(State(app): State<Arc<App>>, Params(which): Params<Which>) -> Result<Json<RowsAnswer>, Problem> {
     let reason = which.reason.as_deref().map(reason).transpose()?;
     let after: Option<Source> = cursor::decode(which.cursor.as_deref())?;
     let page = app.query.quarantined(reason, after.as_ref(), which.limit).await?;
@@ -191,7 +193,7 @@ struct RequeuedAnswer {
         (status = 503, description = "Not taken in: send it again unchanged after Retry-After seconds")
     )
 )]
-async fn replay(State(app): State<App>, Document(body): Document<ReplayBody>) -> Result<Response, Problem> {
+async fn replay(State(app): State<Arc<App>>, Document(body): Document<ReplayBody>) -> Result<Response, Problem> {
     let ReplayBody { rows, accept_clock } = body;
     if rows.is_empty() || rows.len() > REPLAY_MOST {
         let asked = rows.len();

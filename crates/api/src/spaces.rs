@@ -1,5 +1,7 @@
 //! The spaces there are.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use occupancy::id::SpaceId;
@@ -18,7 +20,7 @@ use crate::{App, cursor};
 /// The most spaces a page holds.
 const SPACES_MOST: usize = 1000;
 
-pub(crate) fn router() -> OpenApiRouter<App> {
+pub(crate) fn router() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(spaces)).routes(routes!(space))
 }
 
@@ -114,7 +116,7 @@ impl SpaceAnswer {
 
 /// Which spaces are there?
 #[utoipa::path(get, path = "/v1/spaces", tag = "counts", params(Part), responses((status = 200, description = "A page", body = SpacesAnswer)))]
-async fn spaces(State(app): State<App>, Params(part): Params<Part>) -> Result<Json<SpacesAnswer>, Problem> {
+async fn spaces(State(app): State<Arc<App>>, Params(part): Params<Part>) -> Result<Json<SpacesAnswer>, Problem> {
     if !(1..=SPACES_MOST).contains(&part.limit) {
         return Err(QueryError::Limit { asked: part.limit, most: SPACES_MOST }.into());
     }
@@ -134,7 +136,7 @@ async fn spaces(State(app): State<App>, Params(part): Params<Part>) -> Result<Js
     params(("id" = AnyId, Path, description = "The space", example = "hall")),
     responses((status = 200, description = "The space", body = SpaceDetail), (status = 404, description = "There is no such space"))
 )]
-async fn space(State(app): State<App>, Id(id): Id<SpaceId>) -> Result<Json<SpaceDetail>, Problem> {
+async fn space(State(app): State<Arc<App>>, Id(id): Id<SpaceId>) -> Result<Json<SpaceDetail>, Problem> {
     let world = app.query.topology().current().await?.world;
     let space = world.space(id.as_str()).ok_or_else(|| Problem::new(Kind::UnknownSpace, format!("there is no space {id}")))?;
     let now = (app.query.clock())();

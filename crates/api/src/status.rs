@@ -1,6 +1,7 @@
 //! How things stand as a whole.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
@@ -13,7 +14,7 @@ use crate::instant::Instant;
 use crate::problem::Problem;
 use crate::{App, Feed};
 
-pub(crate) fn router() -> OpenApiRouter<App> {
+pub(crate) fn router() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(status))
 }
 
@@ -54,7 +55,7 @@ struct Intake {
 
 /// How things stand: version, DPUs by state, quarantine by reason, store size, queue and lag.
 #[utoipa::path(get, path = "/v1/status", tag = "operation", responses((status = 200, description = "How things stand", body = Status)))]
-async fn status(State(app): State<App>) -> Result<Json<Status>, Problem> {
+async fn status(State(app): State<Arc<App>>) -> Result<Json<Status>, Problem> {
     let census = app.query.census().await?;
     let Feed { not_ready, queued, lag } = (app.feed)();
     Ok(Json(Status {

@@ -1,5 +1,7 @@
 //! DPUs that seem to hang the wrong way round.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use occupancy::id::{DpuId, SpaceId};
@@ -15,7 +17,7 @@ use crate::installations::Installations;
 use crate::instant::Instant;
 use crate::problem::Problem;
 
-pub(crate) fn router() -> OpenApiRouter<App> {
+pub(crate) fn router() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(suspects))
 }
 
@@ -167,7 +169,7 @@ impl SuspectAnswer {
     )
 )]
 async fn suspects(
-    State(app): State<App>,
+    State(app): State<Arc<App>>,
     Id(space): Id<SpaceId>,
     Params(Back { days }): Params<Back>,
 ) -> Result<Json<SuspectsAnswer>, Problem> {

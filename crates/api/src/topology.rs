@@ -1,5 +1,7 @@
 //! The topology under a root, as one document.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
@@ -20,7 +22,7 @@ use crate::edit::{DryRun, TopologyEdited, made, tagged};
 use crate::extract::{AnyId, Document, Id, Params};
 use crate::problem::{Kind, Problem};
 
-pub(crate) fn router() -> OpenApiRouter<App> {
+pub(crate) fn router() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(read, write))
 }
 
@@ -55,7 +57,7 @@ fn document(world: &World, root: &SpaceId) -> Option<TopologyDocument> {
         (status = 404, description = "There is no such root")
     )
 )]
-async fn read(State(app): State<App>, Id(root): Id<SpaceId>) -> Result<Json<TopologyDocument>, Problem> {
+async fn read(State(app): State<Arc<App>>, Id(root): Id<SpaceId>) -> Result<Json<TopologyDocument>, Problem> {
     let world = app.query.topology().current().await?.world;
     let why = || match world.root_of(root.as_str()) {
         Some(above) => format!("space {root} is no root: it stands under {above}"),
@@ -97,7 +99,7 @@ async fn read(State(app): State<App>, Id(root): Id<SpaceId>) -> Result<Json<Topo
     )
 )]
 async fn write(
-    State(app): State<App>,
+    State(app): State<Arc<App>>,
     Id(root): Id<SpaceId>,
     Params(how): Params<How>,
     headers: HeaderMap,
