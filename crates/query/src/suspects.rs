@@ -186,15 +186,17 @@ impl Query {
             }
         }
         let dpus: BTreeSet<&DpuId> = all.iter().flat_map(|day| day.plan.terms.iter().map(|term| &term.dpu)).collect();
-        let counters = self.counters_of(dpus.clone()).await?;
+        let counters = self.counters_of(dpus).await?;
         let whole: Vec<&Day> = all.iter().filter(|day| day.is_whole(&counters)).collect();
         let wanted: BTreeSet<(&DpuId, UnixMs)> = whole.iter().flat_map(|day| day.lookups()).collect();
         if wanted.len() > LOOKUPS_MOST {
             return Err(too_many());
         }
         let totals = self.look_up(wanted).await?;
-        let present = dpus.into_iter().filter_map(|dpu| world.installations(dpu.as_str()).iter().find(|one| one.covers(now)));
-        let present: Vec<&Installation> = present.collect();
+        let doors = world.subtree(space.as_str()).into_iter().flat_map(|rest| world.doors(rest.as_str()));
+        let present = doors.flat_map(|doorway| world.over(doorway.id.as_str())).filter(|one| one.covers(now));
+        // By DPU: it hangs in one place at a time. A doorway between two of the spaces is met twice.
+        let present: Vec<&Installation> = present.collect::<BTreeSet<_>>().into_iter().collect();
         let asked = present.iter().enumerate().map(|(number, one)| (&one.dpu, (number, *one))).collect();
         let mut doorways: BTreeMap<&DoorwayId, Vec<usize>> = BTreeMap::new();
         for (number, one) in present.iter().enumerate() {
@@ -231,8 +233,9 @@ fn judge(world: &World, present: &[&Installation], days: &[&Day], mut doubt: Dou
     let found = doubt.suspects();
     let suspect = |one: &flip::Suspect| {
         let installation = *present.get(one.dpu)?;
-        let turned = days.iter().filter(|day| day.number == one.from_day && one.from_day > 0).map(|day| day.start()).max();
-        let evidence = doubt.days_of(one.dpu).filter_map(|(place, mended)| Some(evidence(days.get(place)?, mended, one.dpu)));
+        let own: Vec<(&Day, &RestDay)> = doubt.days_of(one.dpu).filter_map(|(place, mended)| Some((*days.get(place)?, mended))).collect();
+        let turned = one.from_day.and_then(|from| own.iter().filter(|(day, _)| day.number == from).map(|(day, _)| day.start()).max());
+        let evidence = own.iter().map(|(day, mended)| evidence(day, mended, one.dpu));
         Some(Suspect {
             installation: installation.clone(),
             crossings: doubt.crossings(one.dpu),
