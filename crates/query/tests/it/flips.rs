@@ -24,6 +24,13 @@ pub(crate) const HOUR_MS: i64 = 3_600_000;
 /// On so many days people come and go.
 const DAYS: usize = 9;
 
+/// Over which doorway a DPU hangs, and whether its +1 enters the first side.
+type Over = (usize, bool);
+/// From which hour on which DPU hangs where, if anywhere.
+type Told = (i64, usize, Option<Over>);
+/// The parents of spaces, the sides of doorways, and what hangs at first.
+type Building = (Vec<usize>, Vec<(usize, usize)>, Vec<Over>);
+
 /// Some people's way on some days: when in the day, how many, through which of the doorways they find, how long they stay.
 #[derive(Debug, Clone)]
 struct Trip {
@@ -57,8 +64,8 @@ pub(crate) struct Scene {
     doorways: Vec<(usize, usize)>,
     /// Space, hour from which on, and at which hour of the day, if at any.
     resets: Vec<(usize, i64, Option<u32>)>,
-    /// Over which doorway each DPU hangs at first, and whether its +1 enters the first side.
-    hung: Vec<(usize, bool)>,
+    /// Where each DPU hangs at first.
+    hung: Vec<Over>,
     moves: Vec<(i64, Move)>,
     /// DPUs that are the other way round from an hour on, untold.
     flipped: BTreeMap<usize, i64>,
@@ -68,6 +75,8 @@ pub(crate) struct Scene {
     silent: BTreeMap<usize, i64>,
     pub(crate) asked: usize,
     pub(crate) days: usize,
+    /// How many groups of spaces an answer holds.
+    pub(crate) limit: usize,
     now: i64,
 }
 
@@ -98,7 +107,7 @@ fn moves() -> impl Strategy<Value = Vec<(i64, Move)>> {
     prop_oneof![2 => Just(Vec::new()), 3 => prop::collection::vec((0..(DAYS as i64 * 24), one), 1..4)]
 }
 
-fn topology() -> impl Strategy<Value = (Vec<usize>, Vec<(usize, usize)>, Vec<(usize, bool)>)> {
+fn topology() -> impl Strategy<Value = Building> {
     (1..5usize).prop_flat_map(|more| {
         let parents = (0..more).map(|place| 1..place + 2).collect::<Vec<_>>();
         let sides = (0..more + 2, 0..more + 1).prop_map(|(a, b)| (a, if b >= a { b + 1 } else { b }));
@@ -120,15 +129,40 @@ pub(crate) fn scene() -> impl Strategy<Value = Scene> {
     let flipped = prop::collection::btree_map(0..9usize, prop_oneof![3 => Just(-1000i64), 2 => 24..150i64], 1..5);
     let silent = prop_oneof![4 => Just(BTreeMap::new()), 1 => prop::collection::btree_map(0..9usize, hours, 1..2)];
     let people = (prop::collection::vec(trip(), 3..8), prop::sample::select(vec![40i64, 200, 1_000_000]));
-    let asked = (prop_oneof![3 => Just(1usize), 1 => 1..6usize], 4..9usize, 5 * 24..DAYS as i64 * 24 + 30);
+    let asked = (prop_oneof![3 => Just(1usize), 1 => 1..6usize], 4..9usize, 1..4usize, 5 * 24..DAYS as i64 * 24 + 30);
     (places, topology(), resets, moves(), (flipped, silent), people, asked).prop_map(
-        |(place, (parents, doorways, hung), (daily, mut resets), moves, (flipped, silent), (trips, wrong_one_of), (asked, days, now))| {
+        |(
+            place,
+            (parents, doorways, hung),
+            (daily, mut resets),
+            moves,
+            (flipped, silent),
+            (trips, wrong_one_of),
+            (asked, days, limit, now),
+        )| {
             let (zone, first) = PLACES[place.0];
             resets.retain(|(space, ..)| *space > 1 && *space <= parents.len() + 1);
             resets.extend(daily.map(|hour| (1, -1000, Some(hour))));
             let asked = asked.min(parents.len() + 1);
             let (zone, far_zone, first) = (id(zone), place.1.then(|| id("Asia/Kolkata")), id(first));
-            Scene { zone, far_zone, first, parents, doorways, resets, hung, moves, flipped, trips, wrong_one_of, silent, asked, days, now }
+            Scene {
+                zone,
+                far_zone,
+                first,
+                parents,
+                doorways,
+                resets,
+                hung,
+                moves,
+                flipped,
+                trips,
+                wrong_one_of,
+                silent,
+                asked,
+                days,
+                limit,
+                now,
+            }
         },
     )
 }
@@ -183,7 +217,7 @@ impl Scene {
     }
 
     pub(crate) fn installations(&self) -> Vec<Installation> {
-        let mut told: Vec<(i64, usize, Option<(usize, bool)>)> = self.dpus().map(|dpu| (-1000, dpu, Some(self.hung[dpu]))).collect();
+        let mut told: Vec<Told> = self.dpus().map(|dpu| (-1000, dpu, Some(self.hung[dpu]))).collect();
         let mut now = self.hung.clone();
         let mut moves = self.moves.clone();
         moves.sort_by_key(|(hour, _)| *hour);
@@ -211,7 +245,7 @@ impl Scene {
         }
         told.sort_by_key(|(hour, dpu, _)| (*dpu, *hour));
         let next = |place: usize, dpu: usize| told.get(place + 1).filter(|(_, next, _)| *next == dpu).map(|(hour, ..)| self.hour(*hour));
-        let hung = |(place, (hour, dpu, over)): (usize, &(i64, usize, Option<(usize, bool)>))| {
+        let hung = |(place, (hour, dpu, over)): (usize, &Told)| {
             let (door, first_side) = (*over)?;
             let (a, b) = self.doorways[door];
             let (enters, doorway) = (id(&name(if first_side { a } else { b })), id(&format!("d{door}")));
