@@ -5,17 +5,17 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use occupancy::id::{DpuId, SpaceId};
-use query::{Evidence, Numbers, Suspect, Suspects, Unjudged};
+use query::{Evidence, Numbers, Query, Suspect, Suspects, Unjudged};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::App;
 use crate::extract::{AnyId, Id, Params};
 use crate::installations::Installations;
 use crate::instant::Instant;
 use crate::problem::Problem;
+use crate::{App, cursor};
 
 pub(crate) fn router() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(suspects))
@@ -30,10 +30,20 @@ struct Back {
     #[serde(default = "week")]
     #[param(default = 7, minimum = 3, maximum = 28)]
     days: usize,
+    /// The `next` of the answer before.
+    cursor: Option<String>,
+    /// How many groups of spaces an answer holds: 1 to 1,000. Spaces are in one group where a DPU hangs between them.
+    #[serde(default = "most")]
+    #[param(default = 1000, minimum = 1, maximum = 1000)]
+    limit: usize,
 }
 
 fn week() -> usize {
     7
+}
+
+fn most() -> usize {
+    Query::SUSPECT_GROUPS_MOST
 }
 
 /// What the last days say of the DPUs that hang over the doorways of a space and of all below it.
@@ -41,11 +51,13 @@ fn week() -> usize {
 struct SuspectsAnswer {
     /// Those that seem to hang the wrong way round, by id. Nothing is changed by itself: look at the doorway first.
     suspects: Vec<SuspectAnswer>,
-    /// How many DPUs clearly hang as they are said to.
+    /// How many DPUs clearly hang as they are said to, in this answer.
     #[schema(example = 118)]
     beyond_doubt: usize,
     /// Those of which neither can be said, by id.
     unjudged: Vec<UnjudgedAnswer>,
+    /// Pass it as `cursor` for the DPUs of further spaces; null at the end.
+    next: Option<String>,
 }
 
 /// A DPU that seems to hang the wrong way round.
@@ -156,7 +168,8 @@ impl SuspectAnswer {
 /// Which DPUs seem to hang the wrong way round?
 ///
 /// Over a whole day as many people leave a space as come to it, and a space that was empty in the morning never holds fewer than nobody: told
-/// are the DPUs whose last days fit that much better the other way round.
+/// are the DPUs whose last days fit that much better the other way round. An answer looks up 50,000 totals at most and ends where more would be
+/// needed, with a `next`.
 #[utoipa::path(
     get,
     path = "/v1/spaces/{id}/suspects",
@@ -165,19 +178,21 @@ impl SuspectAnswer {
     responses(
         (status = 200, description = "Those DPUs, with the evidence", body = SuspectsAnswer),
         (status = 404, description = "There is no such space"),
-        (status = 422, description = "Too many doorways and days to look at together: the detail names the cap")
+        (status = 422, description = "Too many doorways and days that must be looked at together: the detail names the cap")
     )
 )]
 async fn suspects(
     State(app): State<Arc<App>>,
     Id(space): Id<SpaceId>,
-    Params(Back { days }): Params<Back>,
+    Params(Back { days, cursor, limit }): Params<Back>,
 ) -> Result<Json<SuspectsAnswer>, Problem> {
-    let Suspects { suspects, beyond_doubt, unjudged } = app.query.suspects(&space, days).await?;
+    let after: Option<SpaceId> = cursor::decode(cursor.as_deref())?;
+    let Suspects { suspects, beyond_doubt, unjudged, next } = app.query.suspects(&space, days, after.as_ref(), limit).await?;
     let why = |(dpu, why): &(DpuId, Unjudged)| UnjudgedAnswer { dpu: dpu.to_string(), why: why.name() };
     Ok(Json(SuspectsAnswer {
         suspects: suspects.iter().map(SuspectAnswer::of).collect(),
         beyond_doubt,
         unjudged: unjudged.iter().map(why).collect(),
+        next: next.as_ref().map(cursor::encode),
     }))
 }

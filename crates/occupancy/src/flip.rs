@@ -92,8 +92,8 @@ pub struct Suspect {
     pub dpu: usize,
     /// How badly its days fit as it is said to hang, and the other way round, the other suspects mended in both.
     pub misfit: [f64; 2],
-    /// The first day from which on none speaks against it.
-    pub from_day: usize,
+    /// The first day from which on none speaks against it; `None` where none does at all.
+    pub from_day: Option<usize>,
     /// How many days from then on speak for it.
     pub days: usize,
 }
@@ -213,9 +213,11 @@ impl Doubt {
             misfit = [misfit[0] + installed, misfit[1] + flipped];
             *gains.entry(day.day).or_insert(0.0) += installed - flipped;
         }
-        let last_against = gains.iter().rev().find(|(_, gain)| **gain <= -SPEAKS_FROM).map(|(day, _)| day + 1);
-        let from_day = last_against.unwrap_or(0);
-        let days = gains.range(from_day..).filter(|(_, gain)| **gain >= SPEAKS_FROM).count();
+        let against = gains.iter().rev().find(|(_, gain)| **gain <= -SPEAKS_FROM).map(|(day, _)| *day);
+        let since = || gains.iter().filter(move |(day, _)| against.is_none_or(|against| **day > against));
+        // Not every day is known: the next may be later than the one after.
+        let from_day = against.and_then(|_| since().map(|(day, _)| *day).next());
+        let days = since().filter(|(_, gain)| **gain >= SPEAKS_FROM).count();
         (misfit[0] - misfit[1] >= GAIN_LEAST && days >= DAYS_LEAST).then_some(Suspect { dpu, misfit, from_day, days })
     }
 }

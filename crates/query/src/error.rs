@@ -80,11 +80,11 @@ pub enum QueryError {
     },
     /// Too many doorways or days to look at together.
     #[error(
-        "{days} days of all doorways in {space} need more than {most} look-ups, and no more are made for an answer: ask for fewer days, \
-         or for the spaces in {space} one by one"
+        "{days} days of the doorways of {space} and of all spaces judged together with it need more than {most} look-ups, and no more \
+         are made for an answer: ask for fewer days, or for the spaces one by one"
     )]
     TooManyLookups {
-        /// The space asked for.
+        /// The first of the spaces that are judged together.
         space: SpaceId,
         /// The days asked for.
         days: usize,

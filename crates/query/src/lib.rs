@@ -21,6 +21,7 @@ mod effect;
 mod error;
 mod events;
 mod explain;
+mod groups;
 mod history;
 mod hung;
 mod kept;

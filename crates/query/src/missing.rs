@@ -24,8 +24,8 @@ impl Query {
     /// How many crossings of the DPU's current boot are missing: `max(seq) - min(seq) + 1` less those that came, where
     /// the heartbeat's `last_seq` counts as a maximum too. `None` where the DPU does not number them.
     ///
-    /// The current boot is that of the last crossing or of a later heartbeat. It is walked back day by day to the first
-    /// day without one of its crossings, or until [`WALK_MOST`] crossings; what is older is not looked at.
+    /// The current boot is that of the last crossing or of a later heartbeat. It is walked back day by day, those without
+    /// any crossing left out, to the first without one of its crossings, or until [`WALK_MOST`]; what is older is not looked at.
     ///
     /// # Errors
     /// The store fails.
@@ -37,12 +37,15 @@ impl Query {
         let mut walked = 0;
         let days = self.store.openings(&dpu.id).await?;
         for (day, _) in days.iter().rev().filter(|(day, _)| *day <= last.at.day()) {
-            let known = seen.len();
+            let mut runs = false;
             let (start, end) = (day.start(), day.start().plus_ms(DAY_MS));
-            let number = |key: &Key| seen.extend(Some(key.seq).filter(|seq| key.boot == boot && *seq > 0));
+            let number = |key: &Key| {
+                runs |= key.boot == boot;
+                seen.extend(Some(key.seq).filter(|seq| key.boot == boot && *seq > 0));
+            };
             walked += self.show(&dpu.id, start, end, number).await?;
             // The day after a boot ended, or before it began.
-            if seen.len() == known || walked >= WALK_MOST {
+            if !runs || walked >= WALK_MOST {
                 break;
             }
         }

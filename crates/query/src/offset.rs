@@ -27,7 +27,7 @@ pub struct ClockOffset {
     pub least_ms: i64,
     /// The one in the middle, of an even number the greater.
     pub median_ms: i64,
-    /// The one farthest from 0.
+    /// The one farthest from 0, of two the one above.
     pub worst_ms: i64,
 }
 
@@ -52,11 +52,18 @@ impl Query {
     /// The store fails.
     pub async fn clock_offset(&self, dpu: &Dpu) -> Result<Option<ClockOffset>, QueryError> {
         let Some(last) = dpu.counters.and_then(|counters| counters.last) else { return Ok(None) };
+        let earliest = last.at.plus_ms(-OFFSETS_BACK_MS);
         let (mut found, mut until) = (Vec::new(), last.at.plus_ms(1));
         let mut back_ms = FIRST_MS;
-        while found.len() < OFFSETS_MOST && until > last.at.plus_ms(-OFFSETS_BACK_MS) {
-            let from = last.at.plus_ms(-back_ms.min(OFFSETS_BACK_MS));
+        while found.len() < OFFSETS_MOST && until > earliest {
+            let from = until.plus_ms(-back_ms).max(earliest);
             let mut rows = self.store.crossings(&dpu.id, Key::first_at(from), until, CHUNK).await?;
+            let span_ms = until.since(from);
+            if rows.len() == CHUNK && span_ms > 1 {
+                // The last ones may not be among them: a busy time comes before a quiet one.
+                back_ms = span_ms / FACTOR.min(span_ms);
+                continue;
+            }
             rows.reverse();
             found.extend(rows.iter().map(|row| row.appended_at.since(row.key.at)));
             (until, back_ms) = (from, back_ms.saturating_mul(FACTOR));

@@ -11,9 +11,10 @@ use occupancy::ledger::{Counters, Totals};
 use occupancy::time::UnixMs;
 use occupancy::world::World;
 
-use crate::Query;
 use crate::count::Known;
 use crate::error::QueryError;
+use crate::groups::{Group, groups};
+use crate::{Query, check_limit};
 
 /// How many totals are looked up at most.
 const LOOKUPS_MOST: usize = 50_000;
@@ -23,7 +24,7 @@ const STEP_MS: i64 = 3_600_000;
 const LONGEST_DAY_MS: i64 = 26 * STEP_MS;
 
 /// What the last days say of the DPUs that hang over the doorways of a space and of all below it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Suspects {
     /// Those that seem to hang the wrong way round, by id.
     pub suspects: Vec<Suspect>,
@@ -31,6 +32,8 @@ pub struct Suspects {
     pub beyond_doubt: usize,
     /// Those of which neither can be said, by id.
     pub unjudged: Vec<(DpuId, Unjudged)>,
+    /// Ask for the groups after the one that begins with this; `None` at the end.
+    pub next: Option<SpaceId>,
 }
 
 /// Why it cannot be said which way round a DPU hangs.
@@ -159,49 +162,103 @@ impl Day {
 impl Query {
     /// The fewest and the most days that can be looked at.
     pub const SUSPECT_DAYS: [usize; 2] = [flip::DAYS_LEAST, 28];
+    /// The most groups an answer holds.
+    pub const SUSPECT_GROUPS_MOST: usize = 1000;
 
-    /// Which DPUs over the doorways of a space and of all below it seem to hang the wrong way round, by the last whole days.
+    /// Which DPUs over the doorways of a space and of all below it seem to hang the wrong way round, by the last whole days:
+    /// one group of spaces that have such DPUs in common after the other, those after the group that begins with `after`, at
+    /// most `limit`.
     ///
-    /// Days end at the space's daily reset, else at midnight. Totals are looked up at every full hour, 50,000 at most.
+    /// Days end at the space's daily reset, else at midnight. Totals are looked up at every full hour, 50,000 for an answer at
+    /// most: it ends before a group that would need more.
     ///
     /// # Errors
-    /// The space is unknown, the number of days out of bounds, there is too much to look up, or the store fails.
-    pub async fn suspects(&self, space: &SpaceId, days: usize) -> Result<Suspects, QueryError> {
+    /// The space is unknown, the number of days or groups out of bounds, there is too much to look up for one group, or the
+    /// store fails.
+    pub async fn suspects(&self, space: &SpaceId, days: usize, after: Option<&SpaceId>, limit: usize) -> Result<Suspects, QueryError> {
         let [least, most] = Self::SUSPECT_DAYS;
         if !(least..=most).contains(&days) {
             return Err(QueryError::Days { asked: days, least, most });
         }
+        let limit = check_limit(limit, Self::SUSPECT_GROUPS_MOST)?;
         let world = self.world_of(std::slice::from_ref(space), None).await?;
         let now = (self.clock)();
-        let too_many = || QueryError::TooManyLookups { space: space.clone(), days, most: LOOKUPS_MOST };
+        let longest = i64::try_from(days + 1).unwrap_or(i64::MAX).saturating_mul(LONGEST_DAY_MS);
+        let groups = groups(&world, space.as_str(), now.plus_ms(-longest), now);
+        let (mut told, mut last, mut lookups) = (Suspects::default(), None, 0);
+        let open: Vec<&Group<'_>> = groups.iter().filter(|group| after.is_none_or(|after| group.first() > Some(after))).collect();
+        for (number, group) in open.into_iter().enumerate() {
+            if number == limit {
+                told.next = last;
+                break;
+            }
+            match self.look_at(&world, group, now, days, LOOKUPS_MOST - lookups).await? {
+                Some((more, looked_up)) => {
+                    told.add(more);
+                    lookups += looked_up;
+                }
+                None if number > 0 => {
+                    told.next = last;
+                    break;
+                }
+                None => {
+                    let space = group.first().unwrap_or(space).clone();
+                    return Err(QueryError::TooManyLookups { space, days, most: LOOKUPS_MOST });
+                }
+            }
+            last = group.first().cloned();
+        }
+        Ok(told)
+    }
+
+    /// What is told of a group, and with how many look-ups; `None` where it would need more than `most`.
+    async fn look_at(
+        &self,
+        world: &World,
+        group: &Group<'_>,
+        now: UnixMs,
+        days: usize,
+        most: usize,
+    ) -> Result<Option<(Suspects, usize)>, QueryError> {
         let (mut all, mut lookups) = (Vec::new(), 0);
-        for rest in world.subtree(space.as_str()) {
-            for day in whole_days(&world, rest.as_str(), now, days) {
+        for rest in &group.spaces {
+            for day in whole_days(world, rest.as_str(), now, days) {
                 lookups += day.lookups().count();
                 all.push(day);
                 // Two spaces share a doorway, and what is looked up for it.
-                if lookups > 2 * LOOKUPS_MOST {
-                    return Err(too_many());
+                if lookups > 2 * most {
+                    return Ok(None);
                 }
             }
         }
         let dpus: BTreeSet<&DpuId> = all.iter().flat_map(|day| day.plan.terms.iter().map(|term| &term.dpu)).collect();
-        let counters = self.counters_of(dpus.clone()).await?;
+        let counters = self.counters_of(dpus).await?;
         let whole: Vec<&Day> = all.iter().filter(|day| day.is_whole(&counters)).collect();
         let wanted: BTreeSet<(&DpuId, UnixMs)> = whole.iter().flat_map(|day| day.lookups()).collect();
-        if wanted.len() > LOOKUPS_MOST {
-            return Err(too_many());
+        let looked_up = wanted.len();
+        if looked_up > most {
+            return Ok(None);
         }
         let totals = self.look_up(wanted).await?;
-        let present = dpus.into_iter().filter_map(|dpu| world.installations(dpu.as_str()).iter().find(|one| one.covers(now)));
-        let present: Vec<&Installation> = present.collect();
+        let present = &group.present;
         let asked = present.iter().enumerate().map(|(number, one)| (&one.dpu, (number, *one))).collect();
         let mut doorways: BTreeMap<&DoorwayId, Vec<usize>> = BTreeMap::new();
         for (number, one) in present.iter().enumerate() {
             doorways.entry(&one.doorway).or_default().push(number);
         }
         let doubt = Doubt::new(whole.iter().map(|day| day.numbers(&asked, &totals)).collect(), doorways.into_values());
-        Ok(judge(&world, &present, &whole, doubt))
+        // Making plans takes its time too, where in the end no day is whole.
+        Ok(Some((judge(world, present, &whole, doubt), looked_up.max(lookups / 2))))
+    }
+}
+
+impl Suspects {
+    fn add(&mut self, more: Self) {
+        self.suspects.extend(more.suspects);
+        self.suspects.sort_by(|a, b| a.installation.cmp(&b.installation));
+        self.beyond_doubt += more.beyond_doubt;
+        self.unjudged.extend(more.unjudged);
+        self.unjudged.sort_by(|(a, _), (b, _)| a.cmp(b));
     }
 }
 
@@ -231,8 +288,9 @@ fn judge(world: &World, present: &[&Installation], days: &[&Day], mut doubt: Dou
     let found = doubt.suspects();
     let suspect = |one: &flip::Suspect| {
         let installation = *present.get(one.dpu)?;
-        let turned = days.iter().filter(|day| day.number == one.from_day && one.from_day > 0).map(|day| day.start()).max();
-        let evidence = doubt.days_of(one.dpu).filter_map(|(place, mended)| Some(evidence(days.get(place)?, mended, one.dpu)));
+        let own: Vec<(&Day, &RestDay)> = doubt.days_of(one.dpu).filter_map(|(place, mended)| Some((*days.get(place)?, mended))).collect();
+        let turned = one.from_day.and_then(|from| own.iter().filter(|(day, _)| day.number == from).map(|(day, _)| day.start()).max());
+        let evidence = own.iter().map(|(day, mended)| evidence(day, mended, one.dpu));
         Some(Suspect {
             installation: installation.clone(),
             crossings: doubt.crossings(one.dpu),
@@ -254,7 +312,7 @@ fn judge(world: &World, present: &[&Installation], days: &[&Day], mut doubt: Dou
         reasons.into_iter().find(|(so, _)| *so && !suspected).map(|(_, why)| why)
     };
     let unjudged: Vec<_> = present.iter().enumerate().filter_map(|(number, one)| Some((one.dpu.clone(), why(number)?))).collect();
-    Suspects { beyond_doubt: present.len() - unjudged.len() - suspects.len(), suspects, unjudged }
+    Suspects { beyond_doubt: present.len() - unjudged.len() - suspects.len(), suspects, unjudged, next: None }
 }
 
 fn evidence(day: &Day, mended: &RestDay, dpu: usize) -> Evidence {

@@ -81,7 +81,7 @@ async fn a_dpu_the_wrong_way_round_is_suspected_and_the_edit_told_mends_it() {
     let made = server.put(path, &one["edit"], ("if-match", read.header("etag"))).await;
     assert_eq!((made.status.as_u16(), &made.json()["installations"][0]["enters"]), (200, &json!("outside")));
     let after = server.get("/v1/spaces/campus/suspects").await.json();
-    assert_eq!(after, json!({"suspects": [], "beyond_doubt": 1, "unjudged": []}));
+    assert_eq!(after, json!({"suspects": [], "beyond_doubt": 1, "unjudged": [], "next": null}));
 }
 
 #[tokio::test]
@@ -89,7 +89,7 @@ async fn what_cannot_be_judged_is_listed_with_the_reason() {
     let server = Server::campus().await;
     server.post(report()).await;
     let told = server.get("/v1/spaces/hall/suspects?days=3").await.json();
-    assert_eq!(told, json!({"suspects": [], "beyond_doubt": 0, "unjudged": [{"dpu": "1", "why": "no_whole_day"}]}));
+    assert_eq!(told, json!({"suspects": [], "beyond_doubt": 0, "unjudged": [{"dpu": "1", "why": "no_whole_day"}], "next": null}));
 }
 
 #[tokio::test]
@@ -100,6 +100,8 @@ async fn what_cannot_be_looked_at_is_refused_with_what_can_be() {
         ("/v1/spaces/a%20b/suspects", 400, "bad-id", "position 1"),
         ("/v1/spaces/hall/suspects?days=2", 400, "bad-query", "3 to 28 whole days can be looked at, not 2"),
         ("/v1/spaces/hall/suspects?days=29", 400, "bad-query", "3 to 28 whole days can be looked at, not 29"),
+        ("/v1/spaces/hall/suspects?limit=1001", 400, "bad-query", "1 to 1000 entries, not 1001"),
+        ("/v1/spaces/hall/suspects?cursor=x", 400, "bad-query", "cursor"),
         ("/v1/spaces/hall/suspects?days=-7", 400, "bad-query", "days"),
         ("/v1/spaces/hall/suspects?days=week", 400, "bad-query", "days"),
         ("/v1/spaces/hall/suspects?days=", 400, "bad-query", "days"),

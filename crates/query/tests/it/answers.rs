@@ -7,7 +7,7 @@ use occupancy::crossing::{Direction, Heartbeat, Key};
 use occupancy::edit::{Change, Correction, Note};
 use occupancy::ledger::Totals;
 use occupancy::topology::Reset;
-use query::{Difference, Query, QueryError, State};
+use query::{ClockOffset, Difference, Query, QueryError, State};
 use store::{Commit, LedgerWrite, Ledgers, MemoryStore, Quarantined, Reason, Source};
 
 use crate::support::{NOW, at, campus, edit, hung, id, key, query, take, topology};
@@ -104,6 +104,22 @@ async fn missing_crossings_are_those_numbered_and_never_got() {
     assert_eq!(missing().await, Some(5), "the heartbeat tells of 10, 11 and 12");
     take(&store, "1", vec![], beat("2024-02-29T11:00:00Z", 8, 4), at(NOW)).await;
     assert_eq!(missing().await, None, "a new boot, nothing of it yet");
+}
+
+#[tokio::test]
+async fn the_clock_offset_is_of_the_last_crossings_also_where_a_rush_came_before_a_quiet_hour() {
+    let (store, query) = hall().await;
+    let last = at("2024-02-29T20:00:00Z");
+    // Five thousand in an hour and a half, an hour and a half before the last; the clock was set within the last fifty of them.
+    let rush = |n: i64| last.plus_ms(-3 * 3_600_000 + n * 1000);
+    let keys = |from: i64, to: i64| (from..to).map(|n| Key { at: rush(n), ..key(NOW, 1) }).collect::<Vec<_>>();
+    for (keys, late_ms) in [(keys(0, 4_950), 60_000), (keys(4_950, 5_000), 500), (vec![Key { at: last, ..key(NOW, 1) }], 200)] {
+        for one in keys {
+            take(&store, "1", vec![one], None, one.at.plus_ms(late_ms)).await;
+        }
+    }
+    let told = query.clock_offset(&query.dpu(&id("1")).await.unwrap()).await.unwrap();
+    assert_eq!(told, Some(ClockOffset { crossings: 100, least_ms: 200, median_ms: 500, worst_ms: 60_000 }));
 }
 
 #[tokio::test]

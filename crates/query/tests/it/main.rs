@@ -7,6 +7,8 @@ mod corrections;
 #[cfg(test)]
 mod edits;
 #[cfg(test)]
+mod flips;
+#[cfg(test)]
 mod history;
 #[cfg(test)]
 mod hooked;

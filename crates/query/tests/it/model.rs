@@ -22,6 +22,8 @@ use store_cql::{CqlOptions, CqlStore, Plan, Replication, migrate};
 use crate::support::{doorway, edit, id, query, space, take};
 
 #[cfg(test)]
+mod dpus;
+#[cfg(test)]
 mod explained;
 
 const QUARTER_MS: i64 = 900_000;
@@ -41,7 +43,7 @@ pub(crate) const DOORWAYS: [(&str, &str, &str); 7] = [
     ("stairs", "annex", "attic"),
 ];
 /// Zones and a first day, so that clocks change within five days, by an hour or by half an hour, forward or back.
-const PLACES: [(&str, &str); 5] = [
+pub(crate) const PLACES: [(&str, &str); 5] = [
     ("America/Los_Angeles", "2005-10-28T00:00:00Z"),
     ("America/Los_Angeles", "2024-03-08T00:00:00Z"),
     ("Australia/Lord_Howe", "2024-10-04T00:00:00Z"),

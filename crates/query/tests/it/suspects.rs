@@ -74,7 +74,7 @@ async fn of_flipped_dpus_on_a_campus_most_are_found_and_hardly_any_other_is() {
     for seed in 0..6 {
         let (campus, flipped) = flipped_campus(seed);
         let query = week(campus, 300, seed).await;
-        let told = query.suspects(&id("campus"), 7).await.unwrap();
+        let told = query.suspects(&id("campus"), 7, None, Query::SUSPECT_GROUPS_MOST).await.unwrap();
         let suspects: BTreeSet<DpuId> = told.suspects.iter().map(|one| one.installation.dpu.clone()).collect();
         let open: BTreeSet<DpuId> = told.unjudged.iter().map(|(dpu, _)| dpu.clone()).collect();
         assert_eq!(suspects.len() + open.len() + told.beyond_doubt, 60);
@@ -85,7 +85,7 @@ async fn of_flipped_dpus_on_a_campus_most_are_found_and_hardly_any_other_is() {
         for one in &told.suspects {
             assert_mended(&query, one.installation.clone(), &one.mended).await;
         }
-        let again = query.suspects(&id("campus"), 7).await.unwrap();
+        let again = query.suspects(&id("campus"), 7, None, Query::SUSPECT_GROUPS_MOST).await.unwrap();
         assert_eq!(again.suspects, [], "mended, none is suspected");
     }
     let share = |part: usize, rest: usize| part as f64 / (part + rest) as f64;
@@ -142,7 +142,7 @@ async fn ten_days(document: Document, turned: &str, since: i64) -> Query {
 async fn the_evidence_is_what_the_days_add_up_to_both_ways_round() {
     for turned in ["front", "back", "inner"] {
         let query = ten_days(two_doors(), turned, 0).await;
-        let told = query.suspects(&id("campus"), 7).await.unwrap();
+        let told = query.suspects(&id("campus"), 7, None, Query::SUSPECT_GROUPS_MOST).await.unwrap();
         let [one] = &told.suspects[..] else { panic!("{turned}: {told:?}") };
         assert_eq!((one.installation.dpu.as_str(), told.beyond_doubt, &told.unjudged[..]), (turned, 2, &[][..]));
         assert_eq!(
@@ -175,14 +175,14 @@ async fn the_evidence_is_what_the_days_add_up_to_both_ways_round() {
 #[tokio::test]
 async fn a_dpu_turned_on_the_way_is_mended_from_that_day_on() {
     let query = ten_days(two_doors(), "back", 5).await;
-    let told = query.suspects(&id("hall"), 8).await.unwrap();
+    let told = query.suspects(&id("hall"), 8, None, Query::SUSPECT_GROUPS_MOST).await.unwrap();
     let [one] = &told.suspects[..] else { panic!("{told:?}") };
     let turned = at("2024-02-25T04:00:00Z");
     let list: Vec<_> = one.mended.iter().map(|one| (one.enters.to_string(), one.from, one.to)).collect();
     let first = (id("2024-01-01T00:00:00Z"), Some(turned));
     assert_eq!(list, [("hall".to_owned(), first.0, first.1), ("outside".to_owned(), turned, None)]);
     assert_mended(&query, one.installation.clone(), &one.mended).await;
-    assert_eq!(query.suspects(&id("hall"), 8).await.unwrap().suspects, []);
+    assert_eq!(query.suspects(&id("hall"), 8, None, Query::SUSPECT_GROUPS_MOST).await.unwrap().suspects, []);
 }
 
 #[tokio::test]
@@ -192,11 +192,11 @@ async fn what_cannot_be_told_is_told_as_such() {
     let mut open = two_doors();
     open.installations[1].from = at("2024-03-01T04:30:00Z");
     for (document, why) in [(never, Unjudged::NeverEmpty), (open, Unjudged::NoWholeDay)] {
-        let told = ten_days(document, "front", 0).await.suspects(&id("campus"), 7).await.unwrap();
+        let told = ten_days(document, "front", 0).await.suspects(&id("campus"), 7, None, Query::SUSPECT_GROUPS_MOST).await.unwrap();
         let unjudged: BTreeMap<_, _> = told.unjudged.into_iter().collect();
         assert_eq!((told.suspects, unjudged.get("front")), (vec![], Some(&why)));
     }
-    let few = ten_days(two_doors(), "back", 0).await.suspects(&id("campus"), 3).await.unwrap();
+    let few = ten_days(two_doors(), "back", 0).await.suspects(&id("campus"), 3, None, Query::SUSPECT_GROUPS_MOST).await.unwrap();
     assert_eq!(few.suspects.len(), 1, "three days are enough where they are clear: {few:?}");
 }
 
@@ -204,9 +204,36 @@ async fn what_cannot_be_told_is_told_as_such() {
 async fn what_is_too_much_is_refused_by_its_cap() {
     let query = ten_days(two_doors(), "front", 0).await;
     let [least, most] = Query::SUSPECT_DAYS;
-    assert_eq!(query.suspects(&id("campus"), 2).await, Err(QueryError::Days { asked: 2, least, most }));
-    let campus = Campus::new(Blueprint::new(id("big"), 500, UnixMs::CLOCK_SET, 1)).unwrap();
+    assert_eq!(query.suspects(&id("campus"), 2, None, Query::SUSPECT_GROUPS_MOST).await, Err(QueryError::Days { asked: 2, least, most }));
+    let big = Blueprint { floors: 20, rooms: 20, ..Blueprint::new(id("big"), 500, UnixMs::CLOCK_SET, 1) };
+    edit(&query, Change::Topology { root: id("big"), document: Campus::new(big).unwrap().document(), allow_removal: false }).await;
+    let refused = query.suspects(&id("big"), 28, None, 1).await;
+    assert!(matches!(refused, Err(QueryError::TooManyLookups { days: 28, most: 50_000, .. })), "one building: {refused:?}");
+    let limit = query.suspects(&id("campus"), 7, None, 0).await;
+    assert_eq!(limit, Err(QueryError::Limit { asked: 0, most: Query::SUSPECT_GROUPS_MOST }));
+}
+
+#[tokio::test]
+async fn what_is_too_much_for_one_answer_is_told_in_several() {
+    let store = Arc::new(MemoryStore::new());
+    let query = query(&store, at(END));
+    let campus = Campus::new(Blueprint { floors: 2, rooms: 4, ..Blueprint::new(id("big"), 400, UnixMs::CLOCK_SET, 1) }).unwrap();
     edit(&query, Change::Topology { root: id("big"), document: campus.document(), allow_removal: false }).await;
-    let refused = query.suspects(&id("big"), 28).await;
-    assert_eq!(refused, Err(QueryError::TooManyLookups { space: id("big"), days: 28, most: 50_000 }));
+    for dpu in campus.dpus() {
+        take(&store, dpu.as_str(), Vec::new(), Some(Heartbeat { at: at(END), boot: 0, last_seq: 0 }), at(END)).await;
+    }
+    let (mut told, mut answers, mut after) = (Vec::new(), 0, None);
+    loop {
+        let part = query.suspects(&id("big"), 28, after.as_ref(), Query::SUSPECT_GROUPS_MOST).await.unwrap();
+        told.extend(part.unjudged.into_iter().map(|(dpu, _)| dpu));
+        (answers, after) = (answers + 1, part.next);
+        if after.is_none() {
+            break;
+        }
+    }
+    told.sort();
+    let mut all = campus.dpus().to_vec();
+    all.sort();
+    assert_eq!(told, all);
+    assert!((4..40).contains(&answers), "{answers}");
 }
