@@ -20,6 +20,8 @@ mod cql;
 #[cfg(test)]
 mod demo;
 #[cfg(test)]
+mod firmware;
+#[cfg(test)]
 mod kill_9;
 #[cfg(feature = "cql")]
 #[cfg(test)]
