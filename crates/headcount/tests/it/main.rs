@@ -34,6 +34,8 @@ mod pull;
 #[cfg(test)]
 mod roles;
 #[cfg(test)]
+mod stalled;
+#[cfg(test)]
 mod tidy;
 #[cfg(test)]
 mod watched;
