@@ -14,7 +14,9 @@
 #include <string.h>
 #include <time.h>
 
+#ifndef TOPIC
 #define TOPIC "headcount.crossings"
+#endif
 
 static int undelivered;
 
@@ -79,8 +81,10 @@ int main(int count, char **arguments) {
         fprintf(stderr, "%s\n", error);
         return 2;
     }
-    /* A boot is a number no earlier run had: on a device, a counter in flash. */
-    long long boot = (long long)time(NULL);
+    /* A boot is a number no earlier run had: here the clock, on a device better a counter in flash. */
+    struct timespec begun;
+    clock_gettime(CLOCK_REALTIME, &begun);
+    long long boot = begun.tv_sec * 1000LL + begun.tv_nsec / 1000000;
     char at[40], json[256];
     for (int seq = 1; seq <= 10; seq++) {
         now(at, sizeof at);

@@ -35,7 +35,7 @@ fn report(served: &Served) {
 }
 
 fn serve(store: &str, brokers: &str) -> Served {
-    Served::of(store, &["--kafka", brokers, "--topic", TOPIC, "--partitions", "4"], "/metrics").0
+    Served::of(store, &["--kafka", brokers, "--topic", TOPIC, "--group", "moved", "--partitions", "4"], "/metrics").0
 }
 
 /// Waits until a metric has a value.

@@ -6,7 +6,7 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::cql::store;
-use crate::program::{Served, headcount, http, run};
+use crate::program::{Served, headcount, run};
 use crate::watched::{Events, live_equals_history};
 use engines::Kafka;
 
@@ -45,10 +45,9 @@ fn topology() -> String {
     text
 }
 
-/// A server, what it measures, and how many people went in.
+/// A server, and how many people went in.
 struct Scene {
     served: Served,
-    metrics: String,
     entered: i64,
 }
 
@@ -75,17 +74,9 @@ impl Scene {
         }
     }
 
-    /// The value of a metric.
-    fn metric(&self, name: &str) -> u64 {
-        let (status, text) = http(&self.metrics, "GET", "/metrics", "").unwrap();
-        assert_eq!(status, 200);
-        let value = text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_else(|| panic!("no {name} in {text}"));
-        value.trim().parse().unwrap()
-    }
-
     /// Reads so far: answered from memory, and from the store.
     fn reads(&self) -> (u64, u64) {
-        let found = |place| self.metric(&format!("headcount_live_reads_total{{found=\"{place}\"}}"));
+        let found = |place| self.served.metric(&format!("headcount_live_reads_total{{found=\"{place}\"}}"));
         (found("memory"), found("store"))
     }
 }
@@ -97,21 +88,20 @@ fn what_another_process_commits_is_counted_from_memory() {
     assert_eq!(run(&["migrate", "--store", &store, "--replication", "1", "--slots", "16"]).0, Some(0));
     let brokers = kafka.bootstrap();
     let log = ["--kafka", &brokers, "--topic", "live.crossings", "--partitions", "4", "--group", "live"];
-    let (served, said) = Served::of(&store, &log, "metrics for Prometheus");
-    let metrics = said.last().unwrap().split_whitespace().last().unwrap().trim_end_matches("/metrics").to_owned();
+    let served = Served::of(&store, &log, "/metrics").0;
     let _consumer = Consumer::start(&[&log[..], &["--store", &store]].concat());
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("topology.toml");
     std::fs::write(&file, topology()).unwrap();
     assert_eq!(run(&["topology", "apply", file.to_str().unwrap(), "--server", &served.url]).0, Some(0));
 
-    let mut scene = Scene { served, metrics, entered: 0 };
+    let mut scene = Scene { served, entered: 0 };
     for _ in 0..5 {
         scene.enter(0..DPUS);
         scene.all_are_counted();
     }
     let begun = Instant::now();
-    while scene.metric("headcount_live ") == 0 {
+    while scene.served.metric("headcount_live") == 0 {
         assert!(begun.elapsed() < PATIENCE, "the view is not live");
     }
     // The first count after a change that may reach back reads where counting starts; then nothing is read any more.
@@ -138,7 +128,7 @@ fn what_another_process_commits_is_counted_from_memory() {
     }
     waits.sort_unstable();
     println!("from a post to its count: {:?} at the median, {:?} at most", waits[waits.len() / 2], waits[waits.len() - 1]);
-    assert!(scene.metric("headcount_live_changes_total") >= 40);
+    assert!(scene.served.metric("headcount_live_changes_total") >= 40);
     live_equals_history(&scene.served, &mut events, &["hall"]);
     // Before all crossings.
     let url = scene.served.url.as_str();

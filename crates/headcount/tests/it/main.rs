@@ -20,6 +20,8 @@ mod cql;
 #[cfg(test)]
 mod demo;
 #[cfg(test)]
+mod firmware;
+#[cfg(test)]
 mod kill_9;
 #[cfg(feature = "cql")]
 #[cfg(test)]
@@ -31,6 +33,8 @@ mod pull;
 #[cfg(feature = "cql")]
 #[cfg(test)]
 mod roles;
+#[cfg(test)]
+mod stalled;
 #[cfg(test)]
 mod tidy;
 #[cfg(test)]

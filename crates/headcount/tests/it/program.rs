@@ -97,6 +97,14 @@ impl Served {
         serde_json::from_str(&answer.1).unwrap()
     }
 
+    /// The value of a metric.
+    pub(crate) fn metric(&self, name: &str) -> u64 {
+        let (status, page) = http(&self.metrics, "GET", "/metrics", "").unwrap();
+        assert_eq!(status, 200, "{page}");
+        let value = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok());
+        value.unwrap_or_else(|| panic!("no {name} in {page}"))
+    }
+
     /// One request over a connection of its own: (status, body).
     pub(crate) fn http(&self, method: &str, path: &str, body: &str) -> (u16, String) {
         http(&self.url, method, path, body).unwrap()

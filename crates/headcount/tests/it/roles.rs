@@ -10,6 +10,8 @@ use crate::cql;
 use crate::program::{Served, headcount, http, repository, run};
 
 const TOPIC: &str = "roles.crossings";
+/// A topic and a group that no other test at this Kafka uses.
+const LOG: [&str; 4] = ["--topic", TOPIC, "--group", "roles"];
 
 /// A consumer alone; killed when dropped.
 struct Ingesting {
@@ -19,8 +21,8 @@ struct Ingesting {
 
 impl Ingesting {
     fn start(store: &str, brokers: &str) -> Self {
-        let words = ["ingest", "--kafka", brokers, "--topic", TOPIC, "--metrics-listen", "127.0.0.1:0", "--store", store];
-        let mut child = headcount(&words).stdout(Stdio::piped()).spawn().unwrap();
+        let words = ["ingest", "--kafka", brokers, "--metrics-listen", "127.0.0.1:0", "--store", store];
+        let mut child = headcount(&words).args(LOG).stdout(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
         let probes = lines.filter_map(|line| Some(line.split_once("alive: ")?.1.split_once("/healthz")?.0.to_owned())).next().unwrap();
         Self { child, probes }
@@ -59,15 +61,15 @@ async fn an_api_only_answers_and_a_consumer_only_consumes() {
     let brokers = kafka.bootstrap();
     assert_eq!(run(&["migrate", "--store", &store, "--replication", "1", "--slots", "16"]).0, Some(0));
     let lag = || {
-        let (status, out, err) = run(&["status", "--kafka", &brokers, "--topic", TOPIC]);
+        let (status, out, err) = run(&[&["status", "--kafka", &brokers], &LOG[..]].concat());
         assert_eq!(status, Some(0), "{out}{err}");
         out.lines().last().unwrap().split_whitespace().map(str::to_owned).collect::<Vec<_>>()
     };
-    let (status, _, err) = run(&["status", "--kafka", &brokers, "--topic", TOPIC]);
+    let (status, _, err) = run(&[&["status", "--kafka", &brokers], &LOG[..]].concat());
     assert!(status == Some(1) && err.contains(&format!("there is no topic {TOPIC} at {brokers}")), "{err}");
 
-    let words = ["--kafka", &brokers, "--topic", TOPIC, "--partitions", "4", "--consume", "false"];
-    let served = Served::of(&store, &words, "http://").0;
+    let words = ["--kafka", &brokers, "--partitions", "4", "--consume", "false"];
+    let served = Served::of(&store, &[&words, &LOG[..]].concat(), "http://").0;
     let example = repository("examples/topology.toml");
     let (status, _, err) = run(&["topology", "apply", example.to_str().unwrap(), "--server", &served.url]);
     assert_eq!(status, Some(0), "{err}");

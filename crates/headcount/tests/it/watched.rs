@@ -20,18 +20,23 @@ pub(crate) struct Events(BufReader<TcpStream>);
 
 impl Events {
     pub(crate) fn of(url: &str, spaces: &[&str]) -> Self {
-        let host = url.trim_start_matches("http://");
-        let mut stream = TcpStream::connect(host).unwrap();
+        Self::on(TcpStream::connect(url.trim_start_matches("http://")).unwrap(), spaces)
+    }
+
+    /// Over a connection to a server.
+    pub(crate) fn on(mut stream: TcpStream, spaces: &[&str]) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        let query: String = spaces.iter().map(|space| format!("space={space}&")).collect();
+        let (host, query) = (stream.peer_addr().unwrap(), spaces.iter().map(|space| format!("space={space}&")).collect::<String>());
         stream.write_all(format!("GET /v1/live?{query} HTTP/1.0\r\nhost: {host}\r\n\r\n").as_bytes()).unwrap();
         Self(BufReader::with_capacity(512, stream))
     }
 
     /// The next event and its data; `None` at the end.
     pub(crate) fn next(&mut self) -> Option<(String, Value)> {
-        let (mut event, mut line) = (String::new(), String::new());
+        let (mut event, mut line, begun) = (String::new(), String::new(), Instant::now());
         loop {
+            // A sign of life is none.
+            assert!(begun.elapsed() < PATIENCE, "no event came");
             line.clear();
             if self.0.read_line(&mut line).expect("an event comes") == 0 {
                 return None;
@@ -53,7 +58,7 @@ pub(crate) fn live_equals_history(served: &Served, events: &mut Events, spaces: 
         spaces.iter().all(|space| {
             let Some(told) = last.get(*space) else { return false };
             let at = told["at"].as_str().unwrap();
-            let numbers = |count: &Value| ["raw", "entered", "exited", "baseline"].map(|key| count[key].clone());
+            let numbers = |count: &Value| ["raw", "entered", "exited", "baseline", "silent"].map(|key| count[key].clone());
             *told == served.get(&format!("/v1/spaces/{space}/count?at={at}"))
                 && numbers(told) == numbers(&served.get(&format!("/v1/spaces/{space}/count")))
         })
@@ -69,7 +74,8 @@ pub(crate) fn live_equals_history(served: &Served, events: &mut Events, spaces: 
     }
 }
 
-fn ago(ms: u64) -> String {
+/// The instant so long ago.
+pub(crate) fn ago(ms: u64) -> String {
     #[expect(clippy::disallowed_methods, reason = "the server goes by the same clock")]
     let now = std::time::SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
     UnixMs::new(i64::try_from(now).unwrap() - i64::try_from(ms).unwrap()).unwrap().to_string()
@@ -147,7 +153,7 @@ fn watch_prints_counts_as_they_change_and_quarantine_what_was_kept_out() {
 }
 
 /// Resident memory of a process, in bytes.
-fn resident(pid: u32) -> u64 {
+pub(crate) fn resident(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next()?.parse::<u64>().ok());
     kib.unwrap() * 1024
