@@ -1,5 +1,6 @@
 //! History against a naive walk over every instant at which something changes, on a calendar stepped through by hand.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, Datelike, NaiveTime, TimeDelta, Weekday};
@@ -12,7 +13,7 @@ use proptest::prelude::{Strategy, any, prop};
 use query::{History, HistoryBucket, HistoryCaps, HistoryKey, Query, QueryError, Series, Span, Stats};
 use store::{FjallStore, MemoryStore, Store};
 
-use crate::model::{BATCH, Case, DOORWAYS, Happens, SPACES, case, fill, first_showing, inside, keyspace, run};
+use crate::model::{BATCH, Case, DOORWAYS, Happens, SPACES, boot_at, case, fill, first_showing, inside, keyspace, run};
 use crate::support::{at, campus, doorway, edit, hung, id, key, query, take, topology};
 
 const MINUTE_MS: i64 = 60_000;
@@ -168,11 +169,12 @@ fn missing(case: &Case, space: &str, start: UnixMs, end: UnixMs) -> Option<u64> 
             let at = case.at(one.1);
             one.0 == dpu && one.2 > 0 && at >= start && at < end && at >= from && at < to
         });
-        let mut numbers: Vec<u64> = within.map(|one| one.2).collect();
-        numbers.sort_unstable();
-        numbers.dedup();
-        if let (Some(first), Some(last)) = (numbers.first(), numbers.last()) {
-            *missing.get_or_insert(0) += last - first + 1 - numbers.len() as u64;
+        let mut runs: BTreeMap<u64, BTreeSet<u64>> = BTreeMap::new();
+        for (_, ms, seq, _) in within {
+            runs.entry(boot_at(case.at(*ms))).or_default().insert(*seq);
+        }
+        for numbers in runs.values() {
+            *missing.get_or_insert(0) += numbers.last().unwrap() - numbers.first().unwrap() + 1 - numbers.len() as u64;
         }
     }
     missing

@@ -8,11 +8,11 @@ use occupancy::installation::Installation;
 use occupancy::time::UnixMs;
 use query::{Explained, Query};
 
-use super::{Case, DOORWAYS, Happens, QUARTER_MS, SPACES, add_up, inside, went};
+use super::{Case, DOORWAYS, Happens, QUARTER_MS, SPACES, add_up, boot_at, inside, went};
 use crate::support::id;
 
 /// Entered, exited, and the numbers seen.
-type Sum = (i64, i64, BTreeSet<u64>);
+type Sum = (i64, i64, BTreeMap<u64, BTreeSet<u64>>);
 
 /// Checks what explains a count of `space`; `story` is all that happens to it.
 pub(super) async fn check(case: &Case, query: &Query, space: &SpaceId, count: &Count, story: &[(UnixMs, Happens)]) {
@@ -28,8 +28,9 @@ pub(super) async fn check(case: &Case, query: &Query, space: &SpaceId, count: &C
     for (doorway, one) in parts() {
         let (entered, exited, seen) = sums.remove(&(doorway.doorway.id.to_string(), one.dpu.to_string(), one.from)).unwrap_or_default();
         assert_eq!((one.part.entered, one.part.exited), (entered, exited), "{space} at {}: {one:?}", count.at);
-        let missing = seen.last().map(|last| (1, last - seen.first().unwrap() + 1 - seen.len() as u64));
-        assert_eq!(one.missing, Some(missing.into_iter().collect()), "{one:?}");
+        let gaps = |seen: &BTreeSet<u64>| seen.last().unwrap() - seen.first().unwrap() + 1 - seen.len() as u64;
+        let missing = seen.iter().map(|(boot, seen)| (*boot, gaps(seen))).collect();
+        assert_eq!(one.missing, Some(missing), "{one:?}");
         assert!(since <= one.from && one.from < one.to && one.to <= count.at.plus_ms(1));
     }
     assert!(sums.is_empty(), "{space} at {}: {sums:?} is left out", count.at);
@@ -108,7 +109,9 @@ fn sums(case: &Case, space: &SpaceId, count: &Count, story: &[(UnixMs, Happens)]
         } else {
             sum.1 += 1;
         }
-        sum.2.extend(Some(*seq).filter(|seq| *seq > 0));
+        if *seq > 0 {
+            sum.2.entry(boot_at(*at)).or_default().insert(*seq);
+        }
     }
     sums
 }
