@@ -10,7 +10,7 @@ use occupancy::edit::Change;
 use occupancy::id::SpaceId;
 use occupancy::time::UnixMs;
 use occupancy::topology::Reset;
-use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop, proptest};
+use proptest::prelude::{Just, Strategy, any, prop, proptest};
 use proptest::prop_oneof;
 use query::{LATE_MS, News, TELL_EVERY, WatchFailed};
 use store::Edits;
@@ -33,8 +33,9 @@ enum Turn {
     Do(Step),
     /// The store fails, or is back.
     Fail(bool),
-    /// The next read of a DPU is held, or what is held is let go.
+    /// The next read of a DPU is held; of two that are held one after the other, the first is let go.
     Hold(bool),
+    /// What is held is let go.
     Free,
     /// Changes go unheard, or those that did are said to.
     Hear(bool),
@@ -99,9 +100,6 @@ async fn live_equals_history_after(turns: Vec<Turn>) {
 }
 
 proptest! {
-    // By hand, with PROPTEST_CASES, many more.
-    #![proptest_config(ProptestConfig { cases: std::env::var("PROPTEST_CASES").map_or(150, |cases| cases.parse().unwrap()), ..ProptestConfig::default() })]
-
     #[test]
     fn live_equals_history(turns in prop::collection::vec(turn(), 1..40)) {
         paused().block_on(live_equals_history_after(turns));
