@@ -8,7 +8,10 @@
 //! before the walk read anything, or marks it. Whether a bucket is partial is told anew each time; one that was when it was
 //! walked and is no more may hold more by now, of which this was not told yet: it is walked anew.
 //!
-//! Nothing is kept, or told of what is kept, while changes may go unheard.
+//! Where other processes write, nothing is kept, or told of what is kept, unless all that was *published* by an instant at
+//! most [`FRESH`] ago was heard; of what was published since, each bucket may hold some and not the rest. A lane may die
+//! after a commit and before it publishes that: what is kept lacks those crossings, which a walk finds, until the log
+//! delivers them to the lane after it, which tells of them.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};

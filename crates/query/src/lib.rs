@@ -7,8 +7,8 @@
 //! - What a DPU was last heard at is read *before* its totals: `settled` never claims more than the totals hold.
 //! - A history starts from totals of one moment and walks on from there: what is committed meanwhile may or may not be in
 //!   it, but nothing that was stored at that moment is left out or counted twice.
-//! - History that is kept from earlier walks is what a walk would find; where other processes write, what it would have found
-//!   when the changes of all were last confirmed to be heard, at most two seconds ago.
+//! - History that is kept from earlier walks is what a walk would find; where other processes write, some of what they
+//!   published in the last two seconds may not be in it, nor what one that died did not live to publish.
 //! - What is [watched](Watch) ends as what is asked: see its own guarantees.
 //! - Over a [`Live`] view the same holds: see its own guarantees.
 //! - Every read is bounded: pages end at a limit, walks at a number of crossings given in the documentation.

@@ -3,22 +3,28 @@
 //! # Guarantees
 //!
 //! - The last count told of a space is its count, at the instant told and now: a change marks the space once it can be
-//!   read, and a marked space is read again; what time alone changes is read when it comes. Should a mark ever be missed,
-//!   every space is read anew every ten seconds.
+//!   read, and a marked space is read again; what time alone changes is read when it comes. Only `at` goes on untold, and
+//!   `settled` with it: that is of the instant told, whether all was heard up to then. Should a mark ever be missed, or the
+//!   time of a crossing come that was too far ahead to be asked for, every space is read anew every ten seconds.
 //! - Whatever changes what could have been read more than [`LATE_MS`] ago is told, with an instant that is never later
 //!   than the first count that differs.
-//! - A space is read and told at most once in [`TELL_EVERY`], however many watch it. What is told stands once in memory
-//!   for all who watch, and is replaced by the next: one who does not listen holds nothing up and piles nothing up.
+//! - A space is read and told at most once in [`TELL_EVERY`], however many watch it, and never twice at once, so what is
+//!   told of it comes in order. [`READS_AT_ONCE`] are read side by side: while the store is slow with fewer, these delay
+//!   none but themselves, and each is told to be stalled after ten seconds.
+//! - What is told stands once in memory for all who watch, and is replaced by the next: one who does not listen holds
+//!   nothing up and piles nothing up.
 
 mod metrics;
 mod state;
 mod told;
 
 use std::convert::Infallible;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use futures_util::{StreamExt, stream};
+use futures_util::future::{Fuse, FusedFuture, FutureExt};
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use occupancy::count::Count;
 use occupancy::id::SpaceId;
 use occupancy::ledger::Change;
@@ -27,7 +33,7 @@ use occupancy::world::World;
 use prometheus::Registry;
 use store::StoreError;
 use tokio::sync::{Notify, Semaphore};
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::{Instant, MissedTickBehavior, timeout};
 
 use self::metrics::Metrics;
 use self::state::State;
@@ -116,14 +122,14 @@ impl Watch {
         check_number(&spaces, WATCH_SPACES_MOST)?;
         let snapshot = self.query.snapshot_of(&spaces).await?;
         self.learn(&snapshot);
-        let since = Instant::now();
         let receivers = self.state().watch(&spaces).ok_or(WatchFailed::Stopping)?;
         self.woken.notify_one();
         // Before anything is read: what is told from here on may not be in it.
-        let heard: Vec<Heard> = receivers.into_iter().map(|receiver| Heard::new(receiver, since)).collect();
+        let heard: Vec<Heard> = receivers.into_iter().map(Heard::new).collect();
         let mut ears = Vec::with_capacity(spaces.len());
         for (space, heard) in spaces.iter().zip(heard) {
-            ears.push(Ear::new(Arc::new(self.query.count(space, None).await?), heard));
+            let since = Instant::now();
+            ears.push(Ear::new(Arc::new(self.query.count(space, None).await?), since, heard));
         }
         Ok(Watcher::new(ears, self.metrics.clone(), place))
     }
@@ -138,41 +144,45 @@ impl Watch {
         let mut edited = self.query.topology().revisions();
         let mut refresh = tokio::time::interval(REFRESH);
         refresh.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let permits = Semaphore::new(READS_AT_ONCE);
+        let (mut look, mut reads) = (pin!(Fuse::terminated()), FuturesUnordered::new());
         loop {
-            let due = self.state().due((self.query.clock)());
-            let woken = tokio::select! {
-                () = self.woken.notified() => true,
+            let idle = look.is_terminated();
+            let due = self.state().due((self.query.clock)()).filter(|_| idle);
+            tokio::select! {
+                () = self.woken.notified() => {}
+                _ = refresh.tick() => self.state().mark_all(),
                 // Its other end lives as long as this.
-                _ = edited.changed() => false,
-                _ = refresh.tick() => {
-                    self.state().mark_all();
-                    false
-                }
-                () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => false,
-            };
-            // Most marks are of spaces that were told a moment ago.
-            let due = self.state().due((self.query.clock)());
-            if !woken || due.is_some_and(|due| due <= Instant::now()) {
-                self.tell().await;
+                _ = edited.changed(), if idle => look.set(self.look().fuse()),
+                () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => look.set(self.look().fuse()),
+                due = &mut look => reads.extend(due.into_iter().map(|space| self.tell(&permits, space))),
+                Some(()) = reads.next() => {}
             }
         }
     }
 
-    /// Reads and tells every space that is due.
-    async fn tell(&self) {
-        match self.query.topology().recent().await {
-            Ok(snapshot) => self.learn(&snapshot),
-            Err(error) => return self.state().stall_all(&error.to_string(), Instant::now() + TRY_AGAIN),
+    /// Looks for edits. Which spaces are to be read then: none where it fails.
+    async fn look(&self) -> Vec<SpaceId> {
+        match in_time(self.query.topology().recent()).await {
+            Ok(snapshot) => {
+                self.learn(&snapshot);
+                self.state().take_due((self.query.clock)())
+            }
+            Err(error) => {
+                self.state().stall_all(&error.to_string(), Instant::now() + TRY_AGAIN);
+                Vec::new()
+            }
         }
-        let (world, due) = self.state().take_due((self.query.clock)());
-        stream::iter(due).for_each_concurrent(READS_AT_ONCE, |space| self.tell_one(Arc::clone(&world), space)).await;
     }
 
-    async fn tell_one(&self, world: Arc<World>, space: SpaceId) {
+    /// Reads and tells one space, at its turn.
+    async fn tell(&self, permits: &Semaphore, space: SpaceId) {
+        // Never closed.
+        let _permit = permits.acquire().await;
+        let world = self.state().begin(&space);
         // Before it is read: a baseline in between is told by its turn.
         let now = (self.query.clock)();
-        let read = tokio::time::timeout(REFRESH, self.query.read(&world, std::slice::from_ref(&space), None));
-        match read.await.unwrap_or_else(|_| Err(StoreError::Unavailable("no answer came".to_owned()).into())) {
+        match in_time(self.query.read(&world, std::slice::from_ref(&space), None)).await {
             Ok(read) => {
                 let silent_after_ms = self.query.settings.silent_after_ms;
                 let turn = next_turn(&world, &space, &read, silent_after_ms, now);
@@ -203,6 +213,11 @@ impl Watch {
     fn state(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
     }
+}
+
+/// What is read, unless no answer comes.
+async fn in_time<T, E: From<StoreError>>(read: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+    timeout(REFRESH, read).await.unwrap_or_else(|_| Err(StoreError::Unavailable("no answer came".to_owned()).into()))
 }
 
 /// When time alone changes a count next: a baseline begins, a DPU begins or ceases to hang there, or falls silent. Of those

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::cql::store;
 use crate::program::{Served, headcount, run};
-use crate::watched::{Events, live_equals_history};
+use crate::watched::{Events, live_equals_history, live_equals_history_after};
 use engines::Kafka;
 
 const DPUS: u32 = 8;
@@ -139,6 +139,7 @@ fn what_another_process_commits_is_counted_from_memory() {
         assert!(begun.elapsed() < PATIENCE, "{} in the hall", scene.count());
     }
     live_equals_history(&scene.served, &mut events, &["hall"]);
+    live_equals_history_after(&scene.served, std::process::id().into(), 300);
     let counted = format!("{} in hall at ", scene.entered + 1_000);
     assert_eq!(scene.served.stop(), Some(0));
     let (status, out, err) = run(&["count", "hall", "--store", &store]);

@@ -22,18 +22,24 @@ pub(super) struct State {
     spaces: BTreeMap<SpaceId, Watched>,
     /// The same spaces, by DPU.
     hung: HungAt,
-    /// To be read and told.
-    marked: BTreeSet<SpaceId>,
+    /// To be read and told, and when at the earliest; not yet those that are being read.
+    marked: Marked,
     /// When time alone changes a count.
     turns: BTreeSet<(UnixMs, SpaceId)>,
     incomplete: bool,
     closed: bool,
 }
 
+type Marked = BTreeSet<(Instant, SpaceId)>;
+
 /// A space that is watched.
 #[derive(Debug)]
 struct Watched {
     told: watch::Sender<Told>,
+    /// Whether it may have changed since the last read of it began.
+    marked: bool,
+    /// Whether it is being read, or will be at its turn.
+    under_way: bool,
     /// Whether what was told last may come out otherwise at its instant, even if it does not now.
     again: bool,
     /// From when on its past has changed since that was told.
@@ -44,6 +50,25 @@ struct Watched {
 }
 
 impl Watched {
+    fn new(told: watch::Sender<Told>) -> Self {
+        let now = Instant::now();
+        Self { told, marked: false, under_way: false, again: false, revised: None, read: (now, false), not_before: now }
+    }
+
+    /// Marks it. Whether it was neither marked nor under way.
+    fn mark(&mut self, space: &SpaceId, marked: &mut Marked) -> bool {
+        let news = !std::mem::replace(&mut self.marked, true) && !self.under_way;
+        news && marked.insert((self.not_before, space.clone()))
+    }
+
+    /// It was read, and may be again at an instant.
+    fn end(&mut self, space: &SpaceId, marked: &mut Marked, not_before: Instant) {
+        (self.under_way, self.not_before) = (false, not_before);
+        if self.marked {
+            marked.insert((not_before, space.clone()));
+        }
+    }
+
     fn revise(&mut self, from: UnixMs) {
         self.revised = Some(self.revised.map_or(from, |revised| revised.min(from)));
     }
@@ -54,8 +79,8 @@ impl State {
     pub(super) fn touch(&mut self, dpu: &DpuId, from: Option<UnixMs>, past: UnixMs) -> bool {
         let mut marks = false;
         for space in self.hung.of(dpu) {
-            marks |= self.marked.insert(space.clone());
             let Some(watched) = self.spaces.get_mut(space) else { continue };
+            marks |= watched.mark(space, &mut self.marked);
             // It lived when it was told to be silent, whether or not it is silent now.
             watched.again |= from.is_some() || watched.told.borrow().says_silent(dpu);
             if let Some(from) = from.filter(|from| *from < past && !self.incomplete) {
@@ -66,7 +91,9 @@ impl State {
     }
 
     pub(super) fn mark_all(&mut self) {
-        self.marked.extend(self.spaces.keys().cloned());
+        for (space, watched) in &mut self.spaces {
+            watched.mark(space, &mut self.marked);
+        }
     }
 
     pub(super) fn set_incomplete(&mut self) {
@@ -77,7 +104,10 @@ impl State {
     pub(super) fn set_complete(&mut self) -> bool {
         let was = std::mem::replace(&mut self.incomplete, false);
         if was {
-            self.spaces.values_mut().for_each(|watched| watched.revise(UnixMs::MIN));
+            for watched in self.spaces.values_mut() {
+                watched.again = true;
+                watched.revise(UnixMs::MIN);
+            }
             self.mark_all();
         }
         was
@@ -96,9 +126,9 @@ impl State {
             }
             let (told, receiver) = watch::channel(Told::default());
             receivers.push(receiver);
-            let now = Instant::now();
-            self.spaces.insert(space.clone(), Watched { told, again: false, revised: None, read: (now, false), not_before: now });
-            self.marked.insert(space.clone());
+            let mut watched = Watched::new(told);
+            watched.mark(space, &mut self.marked);
+            self.spaces.insert(space.clone(), watched);
             self.hung.add(space);
         }
         Some(receivers)
@@ -131,66 +161,81 @@ impl State {
 
     /// When something is to be read next.
     pub(super) fn due(&self, now: UnixMs) -> Option<Instant> {
-        let marked = self.marked.iter().filter_map(|space| Some(self.spaces.get(space)?.not_before));
+        let marked = self.marked.first().map(|(not_before, _)| *not_before);
         let turn = self.turns.first().map(|(at, _)| {
             let ms = u64::try_from(at.since(now)).unwrap_or(0);
             Instant::now() + Duration::from_millis(ms)
         });
-        marked.chain(turn).min()
+        marked.into_iter().chain(turn).min()
     }
 
-    /// What is to be read now, and in which world.
-    pub(super) fn take_due(&mut self, now: UnixMs) -> (Arc<World>, Vec<SpaceId>) {
+    /// What is to be read now, each until that is told or fails.
+    pub(super) fn take_due(&mut self, now: UnixMs) -> Vec<SpaceId> {
         while let Some((_, space)) = self.turns.first().filter(|(at, _)| *at <= now).cloned() {
             self.turns.pop_first();
-            self.marked.insert(space);
+            if let Some(watched) = self.spaces.get_mut(&space) {
+                watched.mark(&space, &mut self.marked);
+            }
         }
         let mut due = Vec::new();
         let instant = Instant::now();
-        for space in std::mem::take(&mut self.marked) {
+        while let Some((_, space)) = self.marked.first().filter(|(not_before, _)| *not_before <= instant).cloned() {
+            self.marked.pop_first();
             match self.spaces.get_mut(&space) {
-                None => {}
                 Some(watched) if watched.told.is_closed() => self.forget(&space),
-                Some(watched) if watched.not_before <= instant => {
-                    watched.not_before = instant + TELL_EVERY;
-                    // What changes from here on may be in what is read, and is told again.
-                    watched.read = (instant, std::mem::take(&mut watched.again));
+                Some(watched) => {
+                    watched.under_way = true;
                     due.push(space);
                 }
-                Some(_) => {
-                    self.marked.insert(space);
-                }
+                None => {}
             }
         }
-        (Arc::clone(&self.hung.snapshot().world), due)
+        due
     }
 
-    /// Tells a space's count, `None` where it is no longer there; time alone changes it at `turn`.
+    /// The read of a space begins: in which world.
+    pub(super) fn begin(&mut self, space: &SpaceId) -> Arc<World> {
+        if let Some(watched) = self.spaces.get_mut(space) {
+            watched.marked = false;
+            // What changes from here on may be in what is read, and is told again.
+            watched.read = (Instant::now(), std::mem::take(&mut watched.again));
+        }
+        Arc::clone(&self.hung.snapshot().world)
+    }
+
+    /// Tells the count of a space that was read, `None` where it is no longer there; time alone changes it at `turn`.
     pub(super) fn tell(&mut self, space: &SpaceId, count: Option<Count>, turn: Option<UnixMs>) {
         let Some(watched) = self.spaces.get_mut(space) else { return };
         let (revised, (began, again)) = (watched.revised.take(), watched.read);
         let gone = count.is_none();
-        watched.told.send_if_modified(|told| told.take(count, began, again, revised));
-        self.turns.extend(turn.map(|at| (at, space.clone())));
+        watched.told.send_modify(|told| told.take(count, began, again, revised));
         if gone {
-            self.forget(space);
+            return self.forget(space);
         }
+        watched.end(space, &mut self.marked, Instant::now() + TELL_EVERY);
+        self.turns.extend(turn.map(|at| (at, space.clone())));
     }
 
-    /// A space cannot be read, and is tried again at an instant.
+    /// A space could not be read, and is tried again at an instant.
     pub(super) fn stall(&mut self, space: &SpaceId, why: &str, not_before: Instant) {
         if let Some(watched) = self.spaces.get_mut(space) {
-            watched.not_before = not_before;
             watched.told.send_if_modified(|told| told.stall(why));
-            self.marked.insert(space.clone());
+            // What this read was to tell again, the next one tells.
+            watched.again |= watched.read.1;
+            watched.marked = true;
+            watched.end(space, &mut self.marked, not_before);
         }
     }
 
+    /// None can be read, and all are tried again at an instant.
     pub(super) fn stall_all(&mut self, why: &str, not_before: Instant) {
         // All are read anew, and then told at their next turn.
         self.turns.clear();
-        for space in self.spaces.keys().cloned().collect::<Vec<_>>() {
-            self.stall(&space, why, not_before);
+        self.marked.clear();
+        for (space, watched) in &mut self.spaces {
+            watched.told.send_if_modified(|told| told.stall(why));
+            (watched.marked, watched.not_before) = (false, not_before);
+            watched.mark(space, &mut self.marked);
         }
     }
 

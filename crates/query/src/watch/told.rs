@@ -55,27 +55,24 @@ pub(super) struct Told {
 
 impl Told {
     /// Takes a count, `None` where the space is gone, of a read that `began` then and is told `again` though it be the same,
-    /// and from when on the past changed. Whether there is news in it.
-    pub(super) fn take(&mut self, count: Option<Count>, began: Instant, again: bool, revised: Option<UnixMs>) -> bool {
+    /// and from when on the past changed.
+    pub(super) fn take(&mut self, count: Option<Count>, began: Instant, again: bool, revised: Option<UnixMs>) {
         if let Some(from) = revised {
             self.revisions.push(from);
         }
         let Some(count) = count else {
             self.gone = true;
-            return true;
+            return;
         };
-        let changed = self.stalled.take().is_some() || again || self.count.as_ref().is_none_or(|(last, _)| !is_same(last, &count));
+        let changed = self.stalled.take().is_some() || self.count.as_ref().is_some_and(|(last, _)| !is_same(last, &count));
         // Also to one who knows the same from before the last, and did not hear that.
-        self.again += u64::from(again || changed && self.count.is_some());
-        if changed {
-            self.count = Some((Arc::new(count), began));
-        }
-        changed || revised.is_some()
+        self.again += u64::from(again || changed);
+        self.count = Some((Arc::new(count), began));
     }
 
     /// Whether the count told last has a DPU as silent.
     pub(super) fn says_silent(&self, dpu: &DpuId) -> bool {
-        self.count.as_ref().is_some_and(|(count, _)| count.silent.contains(dpu))
+        self.count.as_ref().is_some_and(|(count, _)| count.silent.binary_search(dpu).is_ok())
     }
 
     /// It cannot be read. Whether that is news.
@@ -141,8 +138,6 @@ impl Watcher {
 
 /// How far one space was heard.
 pub(super) struct Heard {
-    /// Whatever was read before tells nothing new.
-    since: Instant,
     receiver: watch::Receiver<Told>,
     again: u64,
     /// The last change of the past that was told.
@@ -151,7 +146,7 @@ pub(super) struct Heard {
 }
 
 impl Heard {
-    pub(super) fn new(mut receiver: watch::Receiver<Told>, since: Instant) -> Self {
+    pub(super) fn new(mut receiver: watch::Receiver<Told>) -> Self {
         let (again, revision, stalled) = {
             let told = receiver.borrow();
             (told.again, told.revisions.number, told.stalled.is_some())
@@ -159,7 +154,7 @@ impl Heard {
         if stalled {
             receiver.mark_changed();
         }
-        Self { since, receiver, again, revision, stalled: false }
+        Self { receiver, again, revision, stalled: false }
     }
 }
 
@@ -168,13 +163,15 @@ pub(super) struct Ear {
     /// Its count as it was when this began, until it is told.
     first: Option<Arc<Count>>,
     last: Arc<Count>,
+    /// When the read of that began: what was read before tells nothing new.
+    since: Instant,
     heard: Heard,
 }
 
 impl Ear {
-    /// Told first is a count that was read after `heard` was made.
-    pub(super) fn new(first: Arc<Count>, heard: Heard) -> Self {
-        Self { first: Some(Arc::clone(&first)), last: first, heard }
+    /// Told first is a count that was read, from `since` on, after `heard` was made.
+    pub(super) fn new(first: Arc<Count>, since: Instant, heard: Heard) -> Self {
+        Self { first: Some(Arc::clone(&first)), last: first, since, heard }
     }
 
     async fn hear(mut self) -> Option<(Vec<News>, Self)> {
@@ -188,19 +185,23 @@ impl Ear {
     }
 
     fn news(&mut self) -> Vec<News> {
-        let Heard { since, receiver, again, revision, stalled } = &mut self.heard;
+        let Heard { receiver, again, revision, stalled } = &mut self.heard;
         let told = receiver.borrow_and_update();
         let space = || self.last.space.clone();
         let mut news = Vec::new();
         if told.gone {
             return vec![News::Removed { space: space() }];
         }
-        let anyway = *stalled || told.again > *again;
-        let is_news = |(count, began): &&(Arc<Count>, Instant)| began >= since && (anyway || !is_same(&self.last, count));
-        let count = told.count.as_ref().filter(is_news).map(|(count, _)| Arc::clone(count));
+        let recovered = *stalled && told.stalled.is_none();
+        let anyway = recovered || told.again > *again;
+        let is_news = |(count, began): &&(Arc<Count>, Instant)| *began >= self.since && (anyway || !is_same(&self.last, count));
+        let count = told.count.as_ref().filter(is_news).map(|(count, _)| count);
+        // Where what ended the stall was read before this began, what it was told then is the newer.
+        let count = count.or_else(|| recovered.then_some(&self.last)).cloned();
         news.extend(count.clone().map(News::Count));
         news.extend(told.revisions.since(*revision).map(|from| News::Revised { space: space(), from }));
-        let why = told.stalled.as_ref().filter(|_| !*stalled).cloned();
+        // A count says that it can be read.
+        let why = told.stalled.as_ref().filter(|_| !*stalled || count.is_some()).cloned();
         news.extend(why.map(|why| News::Stalled { space: space(), why }));
         (*again, *revision, *stalled) = (told.again, told.revisions.number, told.stalled.is_some());
         self.last = count.unwrap_or_else(|| Arc::clone(&self.last));

@@ -1,4 +1,5 @@
-//! A memory store to which something may happen while totals are read from it, and whose answers to edits may get lost.
+//! A memory store to which something may happen while totals are read from it, whose answers to edits may get lost, and
+//! whose counters may not be read, or take their time.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -10,6 +11,7 @@ use occupancy::id::DpuId;
 use occupancy::ledger::{Counters, Row, Tail, Totals};
 use occupancy::time::{Day, UnixMs};
 use store::{AppendError, Commit, Edits, Ledgers, MemoryStore, Quarantined, Settings, Source, Store, StoreError};
+use tokio::sync::oneshot;
 
 /// What happens between a read and its answer.
 pub(crate) struct Meanwhile {
@@ -18,13 +20,30 @@ pub(crate) struct Meanwhile {
     pub(crate) then: Box<dyn FnOnce() + Send>,
 }
 
+/// A read that is held, until this is dropped.
+pub(crate) struct Hold {
+    begun: oneshot::Receiver<()>,
+    _free: oneshot::Sender<()>,
+}
+
+impl Hold {
+    /// Once it has read, and is held.
+    pub(crate) async fn begun(&mut self) {
+        (&mut self.begun).await.unwrap();
+    }
+}
+
+/// Whose read is held, whom that is told, and until when.
+type Held = (DpuId, oneshot::Sender<()>, oneshot::Receiver<()>);
+
 #[derive(Default)]
 pub(crate) struct Hooked {
-    pub(crate) inner: MemoryStore,
+    pub(crate) inner: Arc<MemoryStore>,
     next: Mutex<Option<Meanwhile>>,
     reads: AtomicUsize,
     lost: Mutex<Option<bool>>,
     fails: AtomicBool,
+    held: Mutex<Option<Held>>,
     walks: AtomicUsize,
 }
 
@@ -47,6 +66,13 @@ impl Hooked {
     /// From now on counters cannot be read, or can be.
     pub(crate) fn fail(&self, fails: bool) {
         self.fails.store(fails, Ordering::SeqCst);
+    }
+
+    /// The next read of a DPU's counters is answered, with what there was before, once the hold on it is dropped.
+    pub(crate) fn hold(&self, dpu: DpuId) -> Hold {
+        let ((begins, begun), (free, freed)) = (oneshot::channel(), oneshot::channel());
+        *self.held.lock().unwrap() = Some((dpu, begins, freed));
+        Hold { begun, _free: free }
     }
 
     async fn happen(&self) -> Result<(), StoreError> {
@@ -81,7 +107,13 @@ impl Ledgers for Hooked {
         if self.fails.load(Ordering::SeqCst) {
             return Err(StoreError::Unavailable("out of order".to_owned()));
         }
-        self.inner.counters(dpus).await
+        let found = self.inner.counters(dpus).await;
+        let held = self.held.lock().unwrap().take_if(|(dpu, ..)| dpus.contains(dpu));
+        if let Some((_, begins, freed)) = held {
+            let _ = begins.send(());
+            let _ = freed.await;
+        }
+        found
     }
 
     async fn tail(&self, dpu: &DpuId, from: &[Key]) -> Result<Tail, StoreError> {

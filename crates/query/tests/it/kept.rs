@@ -2,16 +2,20 @@
 
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use occupancy::bucket::Interval;
 use occupancy::id::SpaceId;
-
-use proptest::prelude::{ProptestConfig, Strategy, any, prop, proptest};
+use proptest::prelude::{ProptestConfig, Strategy, prop, proptest};
 use proptest::prop_oneof;
-use query::{History, HistoryCaps, HistoryKey, Query, QueryError, Settings, Span, Stats};
+use query::{History, HistoryCaps, HistoryKey, Query, QueryError, Span, Stats};
+use tokio::task::unconstrained;
 
 use crate::hooked::Meanwhile;
 use crate::support::id;
-use crate::watch::{Scene, Step, act, paused, step};
+use crate::watch::{Scene, Step, act, deed, paused, step};
+
+#[cfg(test)]
+mod lags;
 
 /// What is asked: interval, zone, from and to so long ago, where the page begins, crossings walked at most.
 #[derive(Debug, Clone)]
@@ -26,8 +30,8 @@ struct Asked {
 enum Move {
     Do(Step),
     Ask(Asked),
-    /// A DPU reports a crossing of so long ago while this is being answered.
-    Meanwhile(Asked, bool, i64),
+    /// Something happens while this is being answered.
+    Meanwhile(Asked, Step),
 }
 
 fn asked() -> impl Strategy<Value = Asked> {
@@ -46,11 +50,10 @@ fn asked() -> impl Strategy<Value = Asked> {
 }
 
 fn moves() -> impl Strategy<Value = Move> {
-    let meanwhile = (asked(), any::<bool>(), prop_oneof![0..60_000i64, 0..150_000_000i64]);
     prop_oneof![
         4 => step().prop_map(Move::Do),
         4 => asked().prop_map(Move::Ask),
-        1 => meanwhile.prop_map(|(asked, dpu, ago_ms)| Move::Meanwhile(asked, dpu, ago_ms)),
+        2 => (asked(), deed()).prop_map(|(asked, step)| Move::Meanwhile(asked, step)),
     ]
 }
 
@@ -70,21 +73,19 @@ proptest! {
     #[test]
     fn what_is_kept_is_what_a_walk_finds(moves in prop::collection::vec(moves(), 1..60)) {
         paused().block_on(async {
-            let scene = Scene::new(1).await;
+            let scene = Arc::new(Scene::new(1).await);
             scene.watch.hear_all();
-            let fresh = Query::new(scene.store.clone(), scene.query.clock().clone(), Settings::default());
             for (n, one) in moves.into_iter().enumerate() {
                 match one {
                     Move::Do(step) => act(&scene, step).await,
-                    Move::Ask(asked) => assert_eq!(ask(&scene.query, &asked).await, ask(&fresh, &asked).await, "move {n}"),
-                    Move::Meanwhile(asked, second, ago_ms) => {
-                        let (commit, change) = scene.reported(if second { "2" } else { "1" }, ago_ms, Some(1)).await;
-                        let (watch, told) = (Arc::clone(&scene.watch), change.clone());
-                        scene.store.meanwhile(Meanwhile { commit, then: Box::new(move || watch.changed(&[told])) });
+                    Move::Ask(asked) => assert_eq!(ask(&scene.query, &asked).await, ask(&scene.fresh, &asked).await, "move {n}"),
+                    Move::Meanwhile(asked, step) => {
+                        let there = Arc::clone(&scene);
+                        let then = Box::new(move || unconstrained(act(&there, step)).now_or_never().expect("memory does not wait"));
+                        scene.store.meanwhile(Meanwhile { commit: Arc::default(), then });
                         // It may be in the answer or not.
                         let _ = ask(&scene.query, &asked).await;
-                        if let Some(Meanwhile { commit, then }) = scene.store.missed() {
-                            store::Ledgers::commit(&*scene.store, commit).await.unwrap();
+                        if let Some(Meanwhile { then, .. }) = scene.store.missed() {
                             then();
                         }
                     }
