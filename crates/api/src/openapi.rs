@@ -115,11 +115,6 @@ fn example(path: &str, status: &str) -> Option<Problem> {
         ("422", "/v1/quarantine/replay") => {
             (Kind::NotReplayable, "http/0/1732227600000000/3: it still cannot be read: a direction is 1 or -1, not 5")
         }
-        ("422", "/v1/spaces/{id}/suspects") => (
-            Kind::TooManyLookups,
-            "28 days of all doorways in campus need more than 50000 look-ups, and no more are made for an answer: ask for fewer days, \
-             or for the spaces in campus one by one",
-        ),
         ("422", _) => {
             (Kind::FutureInstant, "9999-12-31T23:59:59.999Z is in the future: a count can be asked for up to 2018-02-26T16:11:02.903Z")
         }
