@@ -70,6 +70,7 @@ struct Why {
 #[serde(deny_unknown_fields)]
 struct NewCorrections {
     /// All are made or none: 1 to 1,000, at most one of a space and instant.
+    #[serde(deserialize_with = "wire::named::list")]
     #[schema(min_items = 1, max_items = 1000)]
     corrections: Vec<NewCorrection>,
     /// Why: up to 1,000 characters.

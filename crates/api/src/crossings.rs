@@ -9,8 +9,11 @@ use axum::response::{IntoResponse, Response};
 use ingest::Receipt;
 use serde::Serialize;
 use utoipa::ToSchema;
+use utoipa::openapi::schema::Type;
+use utoipa::openapi::{Object, ObjectBuilder};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
+use wire::{Bad, Report as Read};
 
 use crate::App;
 use crate::extract::{AnyId, Reports};
@@ -59,7 +62,7 @@ struct Crossing {
     /// When, by the DPU's clock.
     at: Instant,
     /// 1 or -1; an installation says which of them enters.
-    #[schema(minimum = -1, maximum = 1, example = 1)]
+    #[schema(schema_with = direction)]
     direction: i8,
     /// Which crossing of the run, from 1, where the DPU numbers them.
     #[schema(required = false, example = 41)]
@@ -137,7 +140,7 @@ struct Queued {
     )
 )]
 async fn report(State(app): State<Arc<App>>, Reports(body): Reports) -> Result<Response, Problem> {
-    let reports = wire::report::decode_body(&body).map_err(|error| Problem::new(Kind::BadBody, error.to_string()))?;
+    let reports = reports(&body)?;
     let crossings: usize = reports.iter().flatten().map(|report| report.crossings.len()).sum();
     if reports.len().max(crossings) > CROSSINGS_MOST {
         let (reports, most) = (reports.len(), CROSSINGS_MOST);
@@ -157,4 +160,15 @@ async fn report(State(app): State<Arc<App>>, Reports(body): Reports) -> Result<R
         }
         Receipt::Queued { reports } => (StatusCode::ACCEPTED, Json(Queued { queued: reports })).into_response(),
     })
+}
+
+/// The reports of a body.
+pub(crate) fn reports(body: &[u8]) -> Result<Vec<Result<Read, Bad>>, Problem> {
+    wire::report::decode_body(body).map_err(|error| Problem::new(Kind::BadBody, error.to_string()))
+}
+
+/// A direction as it is described: there is no 0.
+pub(crate) fn direction() -> Object {
+    let values = ObjectBuilder::new().schema_type(Type::Integer).enum_values(Some([1, -1])).examples([1]);
+    values.description(Some("1 or -1; an installation says which of them enters.")).build()
 }

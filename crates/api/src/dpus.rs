@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use occupancy::conservation::Remainder;
 use occupancy::id::DpuId;
-use query::{ClockOffset, Dpu};
+use query::{ClockOffset, Dpu, Residual};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -85,7 +86,7 @@ struct DpusAnswer {
     next: Option<String>,
 }
 
-/// A DPU, what it numbered and we never got, and how its clock goes.
+/// A DPU, what it numbered and we never got, how its clock goes, and whether what it saw can be.
 #[derive(Serialize, ToSchema)]
 struct DpuDetail {
     #[serde(flatten)]
@@ -94,6 +95,36 @@ struct DpuDetail {
     missing: Option<u64>,
     /// How its clock goes; null without crossings.
     clock_offset: Option<ClockOffsetAnswer>,
+    /// Of the spaces on both sides of the doorway it hangs over now: what the raw counts of their children leave for their
+    /// rest, as `explain` tells in full. Whoever passes this DPU changes it.
+    conservation: Vec<ResidualAnswer>,
+}
+
+/// What the raw counts of a space's children leave for its rest: those parts of it that are in none of them.
+#[derive(Serialize, ToSchema)]
+struct ResidualAnswer {
+    /// The space.
+    #[schema(example = "hall")]
+    space: String,
+    /// The instant this is told for.
+    at: Instant,
+    /// How many people that makes in the rest; null where the space has no children, or more than 1,000, or where some
+    /// came or left unseen.
+    #[schema(example = 3)]
+    remainder: Option<i64>,
+    /// Whether that cannot be: fewer than nobody.
+    contradicts: bool,
+}
+
+impl ResidualAnswer {
+    fn of(one: &Residual) -> Self {
+        Self {
+            space: one.space.to_string(),
+            at: Instant(one.at),
+            remainder: one.remainder.as_ref().and_then(Remainder::people),
+            contradicts: one.remainder.as_ref().is_some_and(Remainder::contradicts),
+        }
+    }
 }
 
 /// When its last crossings came, less when they happened by its own clock. That is how far the clock is behind, plus how
@@ -158,5 +189,6 @@ async fn dpus(State(app): State<Arc<App>>, Params(which): Params<Which>) -> Resu
 async fn dpu(State(app): State<Arc<App>>, Id(id): Id<DpuId>) -> Result<Json<DpuDetail>, Problem> {
     let dpu = app.query.dpu(&id).await?;
     let (missing, offset) = (app.query.missing(&dpu).await?, app.query.clock_offset(&dpu).await?);
-    Ok(Json(DpuDetail { dpu: DpuAnswer::of(&dpu), missing, clock_offset: offset.map(ClockOffsetAnswer::of) }))
+    let conservation = app.query.residuals(&dpu).await?.iter().map(ResidualAnswer::of).collect();
+    Ok(Json(DpuDetail { dpu: DpuAnswer::of(&dpu), missing, clock_offset: offset.map(ClockOffsetAnswer::of), conservation }))
 }

@@ -16,6 +16,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::crossings::direction;
 use crate::extract::{AnyId, Id, Params};
 use crate::instant::Instant;
 use crate::problem::Problem;
@@ -75,7 +76,7 @@ struct LogEntry {
     #[schema(example = "283")]
     dpu_id: String,
     /// What the DPU said: 1 or -1.
-    #[schema(example = 1)]
+    #[schema(schema_with = direction)]
     direction: i64,
     /// Which run of the DPU; 0 where it does not say.
     boot: u64,

@@ -10,13 +10,14 @@ use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
 pub(crate) use wire::document::AnyId;
+use wire::named::Named;
 
 use crate::problem::{Kind, Problem};
 
 /// The largest body of reports, in bytes.
 pub(crate) const REPORTS_MOST_BYTES: usize = 1 << 20;
 /// The largest document, in bytes.
-const DOCUMENT_MOST_BYTES: usize = 32 << 20;
+pub(crate) const DOCUMENT_MOST_BYTES: usize = 32 << 20;
 
 /// The one id in the path.
 pub(crate) struct Id<T>(pub(crate) T);
@@ -69,32 +70,40 @@ pub(crate) struct Document<T>(pub(crate) T);
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Document<T> {
     type Rejection = Problem;
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        let bytes = json_bytes(request, DOCUMENT_MOST_BYTES).await?;
-        // serde would take an array for the fields in their order.
-        if bytes.trim_ascii_start().starts_with(b"[") {
-            return Err(Problem::new(Kind::BadBody, "expected an object, not an array"));
-        }
-        serde_json::from_slice(&bytes).map(Self).map_err(|error| Problem::new(Kind::BadBody, error.to_string()))
+        document(&json_bytes(request, DOCUMENT_MOST_BYTES).await?).map(Self)
     }
+}
+
+/// A document from its bytes.
+pub(crate) fn document<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    serde_json::from_slice(bytes).map(|Named(document)| document).map_err(|error| Problem::new(Kind::BadBody, error.to_string()))
 }
 
 /// The bytes of a JSON body; one that says it is too large is refused before any of it is read.
 async fn json_bytes(request: Request, most: usize) -> Result<Bytes, Problem> {
     check_media_type(request.headers())?;
     let told = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    let too_large = |size: String| Problem::new(Kind::BodyTooLarge, format!("at most {most} bytes are taken at once, {size}"));
     if let Some(told) = told.filter(|told| *told > most as u64) {
-        return Err(too_large(format!("not {told}: send several smaller requests")));
+        return Err(says_too_large(most, told));
     }
     axum::body::to_bytes(request.into_body(), most).await.map_err(|error| {
         let mut causes = std::iter::successors(std::error::Error::source(&error), |error| error.source());
         // The limit is told apart from a broken connection by its name alone: its type is not exported.
         if causes.any(|cause| cause.to_string().contains("length limit exceeded")) {
-            too_large("and this is more: send several smaller requests".to_owned())
+            too_large(most, "and this is more")
         } else {
             Problem::new(Kind::BadBody, format!("the body broke off: {error}"))
         }
     })
+}
+
+/// What is said of a body that says it has so many bytes.
+pub(crate) fn says_too_large(most: usize, told: u64) -> Problem {
+    too_large(most, &format!("not {told}"))
+}
+
+fn too_large(most: usize, size: &str) -> Problem {
+    Problem::new(Kind::BodyTooLarge, format!("at most {most} bytes are taken at once, {size}: send several smaller requests"))
 }
 
 /// Only JSON is taken: a web page of another origin can then not post here without asking first.
@@ -107,5 +116,10 @@ fn check_media_type(headers: &HeaderMap) -> Result<(), Problem> {
     if essence.eq_ignore_ascii_case("application/json") {
         return Ok(());
     }
-    Err(Problem::new(Kind::UnsupportedMediaType, format!("the header Content-Type must be application/json, not {told:?}")))
+    Err(not_json(told))
+}
+
+/// What is said of a body of another media type.
+pub(crate) fn not_json(told: &str) -> Problem {
+    Problem::new(Kind::UnsupportedMediaType, format!("the header Content-Type must be application/json, not {told:?}"))
 }

@@ -32,6 +32,7 @@ pub(crate) fn router() -> OpenApiRouter<Arc<App>> {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Installations {
     /// It is in one place at a time: end one before the next begins. Entries may leave `dpu` out.
+    #[serde(deserialize_with = "wire::named::list")]
     installations: Vec<InstallationEntry>,
 }
 
@@ -107,13 +108,16 @@ async fn write(
     };
     let change = Change::Installations { dpu: dpu.clone(), list };
     let edited = app.query.topology().edit(change, now, how.dry_run, holds).await.map_err(|error| match error {
-        EditFailed::Stale => {
-            Problem::new(Kind::Stale, format!("the installations of DPU {dpu} are not (or no longer) those named: read them again"))
-        }
+        EditFailed::Stale => stale(&dpu),
         other => other.into(),
     })?;
     if how.dry_run {
         return Ok(Json(DryRun::of(&app.query, &edited).await?).into_response());
     }
     made(StatusCode::OK, &Installations::of(edited.after.world.installations(dpu.as_str())))
+}
+
+/// What is said to one who has not read the list as it is.
+pub(crate) fn stale(dpu: &DpuId) -> Problem {
+    Problem::new(Kind::Stale, format!("the installations of DPU {dpu} are not (or no longer) those named: read them again"))
 }

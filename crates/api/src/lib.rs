@@ -19,6 +19,7 @@ mod cursor;
 mod dpus;
 mod edit;
 mod events;
+mod examples;
 mod explain;
 mod extract;
 mod health;

@@ -1,5 +1,6 @@
 //! Counts as they change, as Server-Sent Events.
 
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -103,7 +104,7 @@ struct Removed<'a> {
 /// another edit: read again what you show from `from` on. `stalled` (`{space, detail}`): the count cannot be made just
 /// now, and the last one may be out of date. `removed` (`{space}`): there is no such space any more. A comment every
 /// 15 s shows that the connection lives. Whoever comes again, with `Last-Event-ID` as browsers do, is told each count
-/// anew and then `revised` from null, as anything may have changed meanwhile.
+/// anew and after it `revised` from null of its space, as anything may have changed meanwhile.
 #[utoipa::path(
     get,
     path = "/v1/live",
@@ -111,7 +112,7 @@ struct Removed<'a> {
     params(Watched),
     responses(
         (status = 200, description = "Events, without end", content_type = "text/event-stream", body = String,
-         example = "event: revised\nid: 2005-08-01T19:00:00.000Z\ndata: {\"space\":\"hall\",\"from\":\"2005-08-01T18:40:00.000Z\"}\n\n"),
+         example = "event: revised\ndata: {\"space\":\"hall\",\"from\":\"2005-08-01T18:40:00.000Z\"}\n\n"),
         (status = 404, description = "One of the spaces does not exist"),
         (status = 503, description = "As many clients as there can be watch already")
     )
@@ -120,9 +121,8 @@ async fn live(State(app): State<Arc<App>>, Params(pairs): Params<Vec<(String, St
     let spaces = watched(&pairs)?;
     let watcher = app.watch.subscribe(&spaces).await?;
     // Who comes again missed whatever happened meanwhile.
-    let missed = if headers.contains_key("last-event-id") { spaces } else { Vec::new() };
-    let missed = missed.into_iter().map(|space| News::Revised { space, from: UnixMs::MIN });
-    let events = told(watcher.into_stream(), missed.collect());
+    let missed = if headers.contains_key("last-event-id") { spaces.into_iter().collect() } else { BTreeSet::new() };
+    let events = told(watcher.into_stream(), missed);
     let heartbeat = KeepAlive::new().interval(HEARTBEAT).text("alive");
     let mut response = Sse::new(events).keep_alive(heartbeat).into_response();
     // Proxies that gather an answer before they pass it on would gather without end.
@@ -138,11 +138,11 @@ fn watched(pairs: &[(String, String)]) -> Result<Vec<SpaceId>, Problem> {
     pairs.iter().map(space).collect()
 }
 
-/// The news as events; what was missed comes after the first counts.
-fn told(news: impl Stream<Item = News> + Send, mut missed: Vec<News>) -> impl Stream<Item = Result<Event, Infallible>> + Send {
+/// The news as events; that something was missed of a space comes after its first count.
+fn told(news: impl Stream<Item = News> + Send, mut missed: BTreeSet<SpaceId>) -> impl Stream<Item = Result<Event, Infallible>> + Send {
     let all = news.flat_map(move |news| {
-        let missed = if matches!(news, News::Count(_)) { std::mem::take(&mut missed) } else { Vec::new() };
-        stream::iter([news].into_iter().chain(missed))
+        let missed = if let News::Count(count) = &news { missed.take(&count.space) } else { None };
+        stream::iter([news].into_iter().chain(missed.map(|space| News::Revised { space, from: UnixMs::MIN })))
     });
     all.map(|news| {
         // What is told is made of texts and numbers: it always becomes JSON.
@@ -159,5 +159,22 @@ fn event(news: &News) -> Result<Event, axum::Error> {
         }
         News::Stalled { space, why } => Event::default().event("stalled").json_data(Stalled { space: space.as_str(), detail: why }),
         News::Removed { space } => Event::default().event("removed").json_data(Removed { space: space.as_str() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_example_is_what_is_told() {
+        let news = News::Revised { space: "hall".parse().unwrap(), from: "2005-08-01T18:40:00Z".parse().unwrap() };
+        let events = told(stream::iter([news]), BTreeSet::new());
+        let told = Sse::new(events).into_response().into_body().collect().await.unwrap().to_bytes();
+        let described = serde_json::to_value(crate::openapi()).unwrap();
+        let example = &described["paths"]["/v1/live"]["get"]["responses"]["200"]["content"]["text/event-stream"]["example"];
+        assert_eq!(std::str::from_utf8(&told).unwrap(), example.as_str().unwrap());
     }
 }

@@ -91,8 +91,13 @@ pub(crate) async fn limit(State(limit): State<Limit>, request: Request, next: Ne
     let address = client(peer, request.headers(), proxies);
     let Err(wait) = limiter.check_key(&network(address)) else { return next.run(request).await };
     let wait_s = wait.wait_time_from(DefaultClock::default().now()).as_secs() + 1;
+    too_often(address, per_second, wait_s).into_response()
+}
+
+/// What is said to one who asks too often.
+pub(crate) fn too_often(address: IpAddr, per_second: NonZeroU32, wait_s: u64) -> Problem {
     let detail = format!("{address} may make {per_second} requests a second (--requests-per-second): try again in {wait_s} s");
-    Problem::retry(Kind::TooManyRequests, detail, wait_s).into_response()
+    Problem::retry(Kind::TooManyRequests, detail, wait_s)
 }
 
 /// The client's address: the peer's, or that which our outermost proxy saw.

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use utoipa::OpenApi;
-use utoipa::openapi::path::Operation;
-use utoipa::openapi::{Content, OpenApi as Description, Ref, RefOr, Response};
+use utoipa::openapi::header::HeaderBuilder;
+use utoipa::openapi::path::{Operation, ParameterIn};
+use utoipa::openapi::schema::Type;
+use utoipa::openapi::{Content, Header, ObjectBuilder, OpenApi as Description, Ref, RefOr, Response};
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::problem::{Kind, MEDIA_TYPE, Problem, ProblemBody};
+use crate::problem::{MEDIA_TYPE, ProblemBody};
 use crate::{
-    App, corrections, count, crossings, dpus, events, explain, health, history, installations, live, quarantine, spaces, status, suspects,
-    topology,
+    App, corrections, count, crossings, dpus, events, examples, explain, health, history, installations, live, quarantine, spaces, status,
+    suspects, topology,
 };
 
 /// How many people are in a space, at any instant, and how do we know?
@@ -71,68 +73,44 @@ pub fn openapi() -> Description {
     description
 }
 
-/// Every error is a problem, whichever it is; each status that is named has one as an example.
+/// Every error is a problem, whichever it is; each status that is named has one as an example. Named are, beside those that
+/// the operation names, all that come of what it takes and of how every request is met.
 fn describe_problems(path: &str, operation: &mut Operation) {
+    let takes =
+        |place: &ParameterIn| operation.parameters.iter().flatten().any(|one| matches!(one, RefOr::T(one) if one.parameter_in == *place));
+    let (id, query, body) = (takes(&ParameterIn::Path), takes(&ParameterIn::Query), operation.request_body.is_some());
+    let unreadable = match (id, query) {
+        (true, true) => "The id or a parameter cannot be read",
+        (true, false) => "The id cannot be read",
+        (false, _) => "A parameter cannot be read",
+    };
+    let known = [
+        ("400", id || query, unreadable),
+        ("413", body, "The body is too large: send several smaller requests"),
+        ("415", body, "The header Content-Type is not application/json"),
+        ("429", true, "Asked too often: try again after Retry-After seconds, where the server limits that"),
+        // Whether it is alive is asked of nothing that may be out of order.
+        ("503", path != "/healthz", "No answer just now: try again after Retry-After seconds"),
+        ("default", true, "Any other error"),
+    ];
     let responses = &mut operation.responses.responses;
-    let any = || RefOr::T(Response::new("Any other error"));
-    responses.entry("default".to_owned()).or_insert_with(any);
+    for (status, _, description) in known.into_iter().filter(|(_, answered, _)| *answered) {
+        responses.entry(status.to_owned()).or_insert_with(|| RefOr::T(Response::new(description)));
+    }
     for (status, response) in responses.iter_mut() {
         let error = status == "default" || status.starts_with('4') || status.starts_with('5');
         if let (true, RefOr::T(response)) = (error, response) {
             let mut content = Content::new(Some(RefOr::Ref(Ref::from_schema_name("Problem"))));
-            content.example = example(path, status).and_then(|problem| serde_json::to_value(problem.body()).ok());
+            content.example = examples::problem(path, status, body).and_then(|problem| serde_json::to_value(problem.body()).ok());
             response.content.insert(MEDIA_TYPE.to_owned(), content.into());
+            if ["429", "503"].contains(&status.as_str()) {
+                response.headers.insert("Retry-After".to_owned(), RefOr::T(retry_after()));
+            }
         }
     }
 }
 
-/// Of the problems with this status, one that the operations of this path do answer.
-fn example(path: &str, status: &str) -> Option<Problem> {
-    let (kind, detail) = match (status, path) {
-        ("400", "/v1/crossings") => (Kind::BadBody, "the body is no JSON: EOF while parsing an object at line 1 column 1"),
-        ("400", _) => (Kind::BadBody, "EOF while parsing an object at line 1 column 1"),
-        ("404", "/v1/corrections/{id}") => (Kind::NotFound, "there is no correction c17-1"),
-        ("404", "/v1/dpus/{id}") => (Kind::UnknownDpu, "there is no DPU 283: it has neither been heard nor hung anywhere"),
-        ("404", "/v1/quarantine/replay") => (Kind::NotQuarantined, "there is nothing in quarantine from http/0/1732227600000000/3"),
-        ("404", _) => (Kind::UnknownSpace, "there is no space hal"),
-        ("409", "/v1/corrections/{id}") => (Kind::Conflict, "correction c17-1 was retracted before"),
-        ("409", "/v1/topology/{root}") => (Kind::Conflict, "this would remove doorway front: say so (allow_removal) if that is meant"),
-        ("409", _) => (
-            Kind::Conflict,
-            "DPU 283 would hang over front and over side at 2018-02-26T16:00:00.000Z: end the first installation before the second begins",
-        ),
-        ("412", "/v1/topology/{root}") => (Kind::Stale, "the topology of campus is not (or no longer) the one named: read it again"),
-        ("412", _) => (Kind::Stale, "the installations of DPU 283 are not (or no longer) those named: read them again"),
-        ("413", _) => {
-            (Kind::TooManyCrossings, "12000 crossings in 12 reports: at most 10000 of each at once, so send several smaller requests")
-        }
-        ("415", _) => (Kind::UnsupportedMediaType, "the header Content-Type must be application/json, not \"text/plain\""),
-        ("422", "/v1/corrections" | "/v1/corrections/{id}") => {
-            (Kind::InvalidCorrection, "`reason` has at most 1000 characters, this one has 1200")
-        }
-        ("422", "/v1/topology/{root}") => (Kind::InvalidTopology, "doorway front has hall on both sides"),
-        ("422", "/v1/dpus/{id}/installations") => (Kind::InvalidTopology, "the installations of DPU 283 name DPU 284"),
-        ("422", "/v1/quarantine/replay") => {
-            (Kind::NotReplayable, "http/0/1732227600000000/3: it still cannot be read: a direction is 1 or -1, not 5")
-        }
-        ("422", "/v1/spaces/{id}/suspects") => (
-            Kind::TooManyLookups,
-            "28 days of all doorways in campus need more than 50000 look-ups, and no more are made for an answer: ask for fewer days, \
-             or for the spaces in campus one by one",
-        ),
-        ("422", _) => {
-            (Kind::FutureInstant, "9999-12-31T23:59:59.999Z is in the future: a count can be asked for up to 2018-02-26T16:11:02.903Z")
-        }
-        ("428", _) => {
-            (Kind::PreconditionRequired, "send the header If-Match with the ETag of what you read, or If-None-Match: * for something new")
-        }
-        ("503", "/readyz") => (Kind::NotReady, "the store is unavailable: no node answers"),
-        ("503", "/v1/live") => (
-            Kind::TooManyClients,
-            "1000 clients watch already, which is as many as there can be: try again later, or ask for counts now and then",
-        ),
-        ("503", _) => (Kind::Busy, "not taken in: 1000 requests wait already; send it again unchanged after 1 s"),
-        _ => return None,
-    };
-    Some(Problem::new(kind, detail))
+fn retry_after() -> Header {
+    let seconds = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1));
+    HeaderBuilder::new().description(Some("After how many seconds to try again")).schema(Some(seconds)).build()
 }

@@ -34,7 +34,6 @@ pub(crate) enum Kind {
     KeyReused,
     BadHeader,
     BucketTooLarge,
-    TooManyLookups,
     InvalidTopology,
     Conflict,
     PreconditionRequired,
@@ -72,7 +71,6 @@ impl Kind {
             Self::KeyReused => (StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused", "The Idempotency-Key names another request"),
             Self::BadHeader => (StatusCode::BAD_REQUEST, "bad-header", "A header cannot be read"),
             Self::BucketTooLarge => (StatusCode::UNPROCESSABLE_ENTITY, "bucket-too-large", "More crossings in one bucket than are walked"),
-            Self::TooManyLookups => (StatusCode::UNPROCESSABLE_ENTITY, "too-many-lookups", "More look-ups than are made for an answer"),
             Self::InvalidTopology => (StatusCode::UNPROCESSABLE_ENTITY, "invalid-topology", "The topology would not stand"),
             Self::Conflict => (StatusCode::CONFLICT, "conflict", "This conflicts with what there is"),
             Self::PreconditionRequired => (StatusCode::PRECONDITION_REQUIRED, "precondition-required", "Say which version you change"),
@@ -177,7 +175,6 @@ impl From<QueryError> for Problem {
             QueryError::Ahead { .. } => Kind::FutureInstant,
             QueryError::BucketTooLarge { .. } => Kind::BucketTooLarge,
             QueryError::NotQuarantined(_) => Kind::NotQuarantined,
-            QueryError::TooManyLookups { .. } => Kind::TooManyLookups,
             QueryError::EmptyRange { .. }
             | QueryError::Calendar { .. }
             | QueryError::Limit { .. }

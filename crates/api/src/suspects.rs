@@ -137,6 +137,7 @@ struct UnjudgedAnswer {
     /// - `never_empty`: neither side has daily resets, so all DPUs around it the other way round would fit as well
     /// - `few_crossings`: it saw fewer than 60 people
     /// - `fits_both`: its days fit both ways round
+    /// - `too_many`: its space and those judged with it need more than 50,000 look-ups: ask for fewer days, or for these spaces one by one
     #[schema(example = "few_crossings")]
     why: &'static str,
 }
@@ -169,7 +170,7 @@ impl SuspectAnswer {
 ///
 /// Over a whole day as many people leave a space as come to it, and a space that was empty in the morning never holds fewer than nobody: told
 /// are the DPUs whose last days fit that much better the other way round. An answer looks up 50,000 totals at most and ends where more would be
-/// needed, with a `next`.
+/// needed, with a `next`; spaces judged together that need more by themselves are left unjudged.
 #[utoipa::path(
     get,
     path = "/v1/spaces/{id}/suspects",
@@ -177,8 +178,7 @@ impl SuspectAnswer {
     params(("id" = AnyId, Path, description = "The space: its doorways and those of all spaces below it", example = "campus"), Back),
     responses(
         (status = 200, description = "Those DPUs, with the evidence", body = SuspectsAnswer),
-        (status = 404, description = "There is no such space"),
-        (status = 422, description = "Too many doorways and days that must be looked at together: the detail names the cap")
+        (status = 404, description = "There is no such space")
     )
 )]
 async fn suspects(

@@ -114,9 +114,7 @@ async fn write(
         precondition.holds(tag.as_deref())
     };
     let edited = app.query.topology().edit(change, now, how.dry_run, holds).await.map_err(|error| match error {
-        EditFailed::Stale => {
-            Problem::new(Kind::Stale, format!("the topology of {root} is not (or no longer) the one named: read it again"))
-        }
+        EditFailed::Stale => stale(&root),
         other => other.into(),
     })?;
     if how.dry_run {
@@ -126,4 +124,9 @@ async fn write(
     let new_root = edited.effect.spaces.added.iter().any(|space| space.id == root);
     let status = if new_root { StatusCode::CREATED } else { StatusCode::OK };
     made(status, &document)
+}
+
+/// What is said to one who has not read the document as it is.
+pub(crate) fn stale(root: &SpaceId) -> Problem {
+    Problem::new(Kind::Stale, format!("the topology of {root} is not (or no longer) the one named: read it again"))
 }

@@ -78,19 +78,6 @@ pub enum QueryError {
         /// The most there can be.
         most: usize,
     },
-    /// Too many doorways or days to look at together.
-    #[error(
-        "{days} days of the doorways of {space} and of all spaces judged together with it need more than {most} look-ups, and no more \
-         are made for an answer: ask for fewer days, or for the spaces one by one"
-    )]
-    TooManyLookups {
-        /// The first of the spaces that are judged together.
-        space: SpaceId,
-        /// The days asked for.
-        days: usize,
-        /// The most there can be.
-        most: usize,
-    },
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),

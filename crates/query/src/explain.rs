@@ -7,10 +7,11 @@ use occupancy::count::{Count, Part, Plan, Term};
 use occupancy::id::{DoorwayId, DpuId, SpaceId};
 use occupancy::time::UnixMs;
 use occupancy::topology::{Doorway, Side};
-use occupancy::world::Made;
+use occupancy::world::{Made, World};
 
 use crate::Query;
 use crate::count::{Read, SPACES_MOST};
+use crate::dpus::Dpu;
 use crate::error::QueryError;
 use crate::missing::WALK_MOST;
 
@@ -29,6 +30,17 @@ pub struct Explained {
 
 /// The children a space may have for what they leave to be told.
 pub const CHILDREN_MOST: usize = SPACES_MOST;
+
+/// What is left for the rest of a space that a DPU's doorway leads to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Residual {
+    /// The space.
+    pub space: SpaceId,
+    /// At which instant.
+    pub at: UnixMs,
+    /// What is left; `None` where [`Explained::remainder`] is.
+    pub remainder: Option<Remainder>,
+}
 
 /// A doorway's part in a count.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,17 +79,9 @@ impl Query {
     /// # Errors
     /// The space is unknown, the instant too far ahead of the clock, or the store fails.
     pub async fn explain(&self, space: &SpaceId, at: Option<UnixMs>) -> Result<Explained, QueryError> {
-        let spaces = std::slice::from_ref(space);
-        let world = self.world_of(spaces, at).await?;
-        let with_children = (1..=CHILDREN_MOST).contains(&world.children(space.as_str()).take(CHILDREN_MOST + 1).count());
-        let plans = |space: &SpaceId, at: UnixMs| {
-            if with_children { world.remainder_plans(space.as_str(), at) } else { world.plan(space.as_str(), at).into_iter().collect() }
-        };
-        let read = self.read_plans(&world, spaces, at, plans).await?;
-        let mut counts = read.counts(self.settings.silent_after_ms);
-        let remainder = Remainder::of(&counts, world.doors(space.as_str()).next().is_some());
-        counts.truncate(1);
-        let (Some(count), Some(plan)) = (counts.pop(), read.plans.first()) else { return Err(QueryError::UnknownSpace(space.to_string())) };
+        let world = self.world_of(std::slice::from_ref(space), at).await?;
+        let (read, count, remainder) = self.read_whole(&world, space, at).await?;
+        let Some(plan) = read.plans.first() else { return Err(QueryError::UnknownSpace(space.to_string())) };
         let mut installations = self.installation_parts(plan, &read).await?;
         let of = |(doorway, inside): (&DoorwayId, &Side)| {
             Some(DoorwayPart {
@@ -90,6 +94,34 @@ impl Query {
         let doorways = world.boundary(space.as_str()).filter_map(of).collect();
         let correction = world.baseline_correction(space.as_str(), plan.at).cloned();
         Ok(Explained { count, correction, doorways, remainder })
+    }
+
+    /// What is left for the rest of the spaces on both sides of the doorway that a DPU hangs over, as it is explained of now.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn residuals(&self, dpu: &Dpu) -> Result<Vec<Residual>, QueryError> {
+        let world = self.topology.current().await?.world;
+        let doorway = dpu.hangs.as_ref().and_then(|doorway| world.doorway(doorway.as_str()));
+        let mut told = Vec::new();
+        for space in doorway.iter().flat_map(|doorway| &doorway.between).filter_map(Side::space) {
+            let (_, count, remainder) = self.read_whole(&world, space, None).await?;
+            told.push(Residual { space: space.clone(), at: count.at, remainder });
+        }
+        Ok(told)
+    }
+
+    /// A space's count, and what those of its children leave, from one reading.
+    async fn read_whole(&self, world: &World, space: &SpaceId, at: Option<UnixMs>) -> Result<(Read, Count, Option<Remainder>), QueryError> {
+        let with_children = (1..=CHILDREN_MOST).contains(&world.children(space.as_str()).take(CHILDREN_MOST + 1).count());
+        let plans = |space: &SpaceId, at: UnixMs| {
+            if with_children { world.remainder_plans(space.as_str(), at) } else { world.plan(space.as_str(), at).into_iter().collect() }
+        };
+        let read = self.read_plans(world, std::slice::from_ref(space), at, plans).await?;
+        let counts = read.counts(self.settings.silent_after_ms);
+        let remainder = Remainder::of(&counts, world.doors(space.as_str()).next().is_some());
+        let count = counts.into_iter().next().ok_or_else(|| QueryError::UnknownSpace(space.to_string()))?;
+        Ok((read, count, remainder))
     }
 
     async fn installation_parts(&self, plan: &Plan, read: &Read) -> Result<BTreeMap<DoorwayId, Vec<InstallationPart>>, QueryError> {

@@ -49,7 +49,7 @@ pub use dpus::{Dpu, State};
 pub use effect::{Delta, Effect};
 pub use error::{CorrectionFailed, EditFailed, QueryError, WatchFailed};
 pub use events::{Event, EventKey};
-pub use explain::{CHILDREN_MOST, DoorwayPart, Explained, InstallationPart};
+pub use explain::{CHILDREN_MOST, DoorwayPart, Explained, InstallationPart, Residual};
 pub use history::{History, HistoryBucket, HistoryCaps, HistoryKey, Series, Span, Stats};
 pub use live::{FRESH, Live};
 pub use missing::WALK_MOST;

@@ -47,6 +47,8 @@ pub enum Unjudged {
     FewCrossings,
     /// Its days fit both ways round.
     FitsBoth,
+    /// Its group needs more look-ups than are made for an answer.
+    TooMany,
 }
 
 impl Unjudged {
@@ -58,6 +60,7 @@ impl Unjudged {
             Self::NeverEmpty => "never_empty",
             Self::FewCrossings => "few_crossings",
             Self::FitsBoth => "fits_both",
+            Self::TooMany => "too_many",
         }
     }
 }
@@ -170,11 +173,10 @@ impl Query {
     /// most `limit`.
     ///
     /// Days end at the space's daily reset, else at midnight. Totals are looked up at every full hour, 50,000 for an answer at
-    /// most: it ends before a group that would need more.
+    /// most: it ends before a group that would need more. One that needs more by itself is not judged.
     ///
     /// # Errors
-    /// The space is unknown, the number of days or groups out of bounds, there is too much to look up for one group, or the
-    /// store fails.
+    /// The space is unknown, the number of days or groups out of bounds, or the store fails.
     pub async fn suspects(&self, space: &SpaceId, days: usize, after: Option<&SpaceId>, limit: usize) -> Result<Suspects, QueryError> {
         let [least, most] = Self::SUSPECT_DAYS;
         if !(least..=most).contains(&days) {
@@ -197,13 +199,14 @@ impl Query {
                     told.add(more);
                     lookups += looked_up;
                 }
-                None if number > 0 => {
+                None if lookups > 0 => {
                     told.next = last;
                     break;
                 }
                 None => {
-                    let space = group.first().unwrap_or(space).clone();
-                    return Err(QueryError::TooManyLookups { space, days, most: LOOKUPS_MOST });
+                    told.add(Suspects::too_many(group));
+                    // Finding that out took its time too.
+                    lookups = LOOKUPS_MOST;
                 }
             }
             last = group.first().cloned();
@@ -253,6 +256,11 @@ impl Query {
 }
 
 impl Suspects {
+    /// What is told of a group that needs too many look-ups.
+    fn too_many(group: &Group<'_>) -> Self {
+        Self { unjudged: group.present.iter().map(|one| (one.dpu.clone(), Unjudged::TooMany)).collect(), ..Self::default() }
+    }
+
     fn add(&mut self, more: Self) {
         self.suspects.extend(more.suspects);
         self.suspects.sort_by(|a, b| a.installation.cmp(&b.installation));

@@ -15,6 +15,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 use crate::WireError;
+use crate::named::list;
 use crate::whole::optional_people;
 
 /// 1 to 64 characters of `A-Z a-z 0-9 . _ : -`, the first a letter or digit; nothing is named `outside`.
@@ -28,16 +29,16 @@ pub struct AnyId(String);
 #[serde(deny_unknown_fields)]
 pub struct TopologyDocument {
     /// The root, which has no parent, and every space below it.
-    #[serde(default, rename = "space", skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, rename = "space", deserialize_with = "list", skip_serializing_if = "Vec::is_empty")]
     pub spaces: Vec<SpaceEntry>,
     /// Daily resets. A space without any follows its nearest ancestor that has some.
-    #[serde(default, rename = "reset", skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, rename = "reset", deserialize_with = "list", skip_serializing_if = "Vec::is_empty")]
     pub resets: Vec<ResetEntry>,
     /// Openings between two of these spaces, or between one of them and outside.
-    #[serde(default, rename = "doorway", skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, rename = "doorway", deserialize_with = "list", skip_serializing_if = "Vec::is_empty")]
     pub doorways: Vec<DoorwayEntry>,
     /// Which DPU hung over which doorway, when, and which way round.
-    #[serde(default, rename = "installation", skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, rename = "installation", deserialize_with = "list", skip_serializing_if = "Vec::is_empty")]
     pub installations: Vec<InstallationEntry>,
 }
 

@@ -5,6 +5,7 @@ pub mod change;
 pub mod document;
 pub mod edit;
 pub mod interval;
+pub mod named;
 pub mod report;
 pub mod whole;
 

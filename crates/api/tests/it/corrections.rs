@@ -106,7 +106,7 @@ async fn corrections_that_cannot_be_made_are_refused_and_named() {
     let mut long = list(json!([one("hall", json!(1))]));
     long["reason"] = json!("x".repeat(1001));
     for (body, status, problem, names) in [
-        (json!([]), 400, "bad-body", "array"),
+        (json!([]), 400, "bad-body", "an object with named fields"),
         (json!({}), 400, "bad-body", "corrections"),
         (list(json!({})), 400, "bad-body", "sequence"),
         (list(json!([])), 422, "invalid-correction", "1 to 1000"),

@@ -43,6 +43,21 @@ async fn the_rest_of_a_space_is_told_where_nobody_passed_unseen() {
         "has_doorways": true, "uncovered": [], "children": [{"space": "hall", "raw": 4, "baseline": baseline}]
     });
     assert_eq!(server.get(explain).await.json()["conservation"], expected, "somebody came from where nobody was");
+
+    // Now, at noon, all has been reset; a minute later one comes from outside, and one from where nobody is.
+    let later = "2024-03-01T12:01:00.000Z";
+    for dpu in ["1", "2"] {
+        server.post(json!({"dpu_id": dpu, "boot": 8, "crossings": [{"at": later, "direction": 1, "seq": 1}]}).to_string()).await;
+    }
+    let both_sides = json!([
+        {"space": "campus", "at": later, "remainder": -1, "contradicts": true},
+        {"space": "hall", "at": later, "remainder": null, "contradicts": false}
+    ]);
+    assert_eq!(server.get("/v1/dpus/2").await.json()["conservation"], both_sides);
+    let one_side = json!([{"space": "hall", "at": later, "remainder": null, "contradicts": false}]);
+    assert_eq!(server.get("/v1/dpus/1").await.json()["conservation"], one_side, "outside is no space");
+    server.post(r#"{"dpu_id": "3", "heartbeat": {"at": "2024-03-01T11:59:00Z"}}"#).await;
+    assert_eq!(server.get("/v1/dpus/3").await.json()["conservation"], json!([]), "it hangs nowhere");
 }
 
 /// A hall with one door, over which DPU 1 hangs the wrong way round: thirty people come and go on each of seven days.

@@ -60,7 +60,27 @@ fn every_error_that_is_described_has_an_example_of_its_status_and_of_a_type_ther
     assert!(examples > 30, "{examples}");
 }
 
-/// What is not there, and a body that breaks off: every operation that has such an example answers it, to the type.
+/// What comes of an id, of parameters, of a body, of a limit, of a store that does not answer.
+#[test]
+fn every_operation_describes_the_errors_of_what_it_takes() {
+    let description = serde_json::to_value(api::openapi()).unwrap();
+    for (path, item) in description["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let parameters = || operation["parameters"].as_array().into_iter().flatten();
+            let (input, body) = (parameters().any(|one| one["in"] != "header"), !operation["requestBody"].is_null());
+            let expected = [("400", input || body), ("413", body), ("415", body), ("429", true), ("503", path != "/healthz")];
+            for (status, answered) in expected {
+                let response = &operation["responses"][status];
+                assert_eq!(response.is_object(), answered, "{method} {path} {status}");
+                let retry = answered && matches!(status, "429" | "503");
+                assert_eq!(response["headers"]["Retry-After"].is_object(), retry, "{method} {path} {status}");
+            }
+        }
+    }
+}
+
+/// What is not there, an id that is none, a page of no size, a body that breaks off, is too large or no JSON, a missing
+/// If-Match: every operation that has such an example answers it, to the letter but for what is not there.
 #[tokio::test]
 async fn examples_of_errors_are_what_is_answered() {
     let server = Server::campus().await;
@@ -68,22 +88,37 @@ async fn examples_of_errors_are_what_is_answered() {
     let mut answered = 0;
     for (path, item) in description["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
-            let (status, body) = if operation["requestBody"].is_null() { ("404", "") } else { ("400", "{") };
-            let example = &operation["responses"][status]["content"]["application/problem+json"]["example"];
-            if example.is_null() {
-                continue;
-            }
             let takes = |name: &str| operation["parameters"].as_array().into_iter().flatten().any(|one| one["name"] == name);
             let query = if takes("space") { "?space=nowhere" } else { "" };
-            let query = if takes("reason") { "?reason=miscounted" } else { query };
-            let target = path.replace("{id}", "nowhere").replace("{root}", "nowhere") + query;
-            let request = Request::builder().method(method.to_uppercase().as_str()).uri(&target).header("content-type", "application/json");
-            let answer = server.call(request.body(Body::from(body)).unwrap()).await.json();
-            assert_eq!((&answer["status"], &answer["type"]), (&example["status"], &example["type"]), "{method} {target}: {answer}");
-            answered += 1;
+            let query = if takes("reason") && method == "delete" { "?reason=miscounted" } else { query };
+            let of = |id: &str, query: &str| path.replace("{id}", id).replace("{root}", id) + query;
+            let (json, plain) = (("content-type", "application/json"), ("content-type", "text/plain"));
+            let asked = if operation["requestBody"].is_null() {
+                let several = ["/v1/counts", "/v1/history", "/v1/live"].contains(&path.as_str());
+                let nothing = if several { "" } else { "?limit=0" };
+                let unreadable = if path.contains('{') { of("a%20b", query) } else { of("", nothing) };
+                vec![("404", of("nowhere", query), "", json, None), ("400", unreadable, "", json, None)]
+            } else {
+                let body = |status, text, kind, says: Option<u32>| (status, of("nowhere", ""), text, kind, says);
+                let empty = if path.ends_with("installations") { r#"{"installations":[]}"# } else { "{}" };
+                let large = body("413", "", json, Some(64 << 20));
+                vec![body("400", "{", json, None), large, body("415", "{}", plain, None), body("428", empty, json, None)]
+            };
+            for (status, target, body, kind, says) in asked {
+                let example = &operation["responses"][status]["content"]["application/problem+json"]["example"];
+                if example.is_null() {
+                    continue;
+                }
+                let request = Request::builder().method(method.to_uppercase().as_str()).uri(&target).header(kind.0, kind.1);
+                let request = says.into_iter().fold(request, |request, bytes| request.header("content-length", bytes));
+                let answer = server.call(request.body(Body::from(body)).unwrap()).await.json();
+                assert_eq!((&answer["status"], &answer["type"]), (&example["status"], &example["type"]), "{method} {target}: {answer}");
+                assert!(status == "404" || answer == *example, "{method} {target}: {answer} {example}");
+                answered += 1;
+            }
         }
     }
-    assert!(answered > 15, "{answered}");
+    assert!(answered > 40, "{answered}");
 }
 
 /// A schema goes by the name of its type, wherever that stands: of two alike one would describe the other's answers.

@@ -88,6 +88,26 @@ async fn who_comes_again_is_told_that_the_past_may_have_changed() {
 }
 
 #[tokio::test]
+async fn of_several_spaces_each_is_told_to_have_changed_after_its_own_count() {
+    let server = Server::campus().await;
+    watched(&server, async {
+        let last = [("last-event-id", "2024-03-01T11:00:00.000Z")];
+        let mut events = Events::open(&server, "/v1/live?space=hall&space=campus&space=hall", &last).await;
+        let mut spaces = Vec::new();
+        for _ in 0..2 {
+            let (event, count) = events.next().await.unwrap();
+            assert_eq!(event, "count");
+            let revised = json!({"space": count["space"], "from": null});
+            assert_eq!(events.next().await, Some(("revised".to_owned(), revised)));
+            spaces.push(count["space"].as_str().unwrap().to_owned());
+        }
+        spaces.sort();
+        assert_eq!(spaces, ["campus", "hall"]);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn what_cannot_be_watched_is_refused() {
     let server = Server::campus().await;
     let many = format!("/v1/live?{}", (0..101).map(|n| format!("space=s{n}&")).collect::<String>());

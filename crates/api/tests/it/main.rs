@@ -17,6 +17,10 @@ mod live;
 #[cfg(test)]
 mod manners;
 #[cfg(test)]
+mod model;
+#[cfg(test)]
+mod refused;
+#[cfg(test)]
 mod replay;
 #[cfg(test)]
 mod routes;

@@ -22,6 +22,7 @@ pub(crate) const NOW: &str = "2024-03-01T12:00:00.000Z";
 pub(crate) struct Server {
     pub(crate) router: Router,
     pub(crate) registry: Registry,
+    pub(crate) query: Arc<Query>,
     pub(crate) watch: Arc<Watch>,
 }
 
@@ -91,7 +92,7 @@ impl Server {
     ) -> Self {
         let router = app(App {
             watch: watch.clone(),
-            query,
+            query: query.clone(),
             intake,
             feed: Arc::new(move || feed.clone()),
             metrics: HttpMetrics::new(&registry).unwrap(),
@@ -100,7 +101,7 @@ impl Server {
             timeout_ms,
             manners,
         });
-        Self { router, registry, watch }
+        Self { router, registry, query, watch }
     }
 
     /// A server with a campus: a hall with a front door that DPU 1 hangs over, +1 enters.

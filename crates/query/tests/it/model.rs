@@ -305,6 +305,9 @@ async fn check<S: Store + 'static>(case: &Case, store: Arc<S>) {
             assert_eq!(told, happened, "{name} from {from} to {to}");
         }
     }
+    for dpu in 0..4 {
+        explained::check_residuals(case, &query, dpu).await;
+    }
     let verified = query::verify(&*store as &dyn Ledgers, |difference| panic!("{difference}")).await.unwrap();
     assert_eq!(verified.differences, 0);
 }

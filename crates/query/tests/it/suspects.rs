@@ -201,16 +201,47 @@ async fn what_cannot_be_told_is_told_as_such() {
 }
 
 #[tokio::test]
-async fn what_is_too_much_is_refused_by_its_cap() {
+async fn days_and_groups_out_of_bounds_are_refused() {
     let query = ten_days(two_doors(), "front", 0).await;
     let [least, most] = Query::SUSPECT_DAYS;
     assert_eq!(query.suspects(&id("campus"), 2, None, Query::SUSPECT_GROUPS_MOST).await, Err(QueryError::Days { asked: 2, least, most }));
-    let big = Blueprint { floors: 20, rooms: 20, ..Blueprint::new(id("big"), 500, UnixMs::CLOCK_SET, 1) };
-    edit(&query, Change::Topology { root: id("big"), document: Campus::new(big).unwrap().document(), allow_removal: false }).await;
-    let refused = query.suspects(&id("big"), 28, None, 1).await;
-    assert!(matches!(refused, Err(QueryError::TooManyLookups { days: 28, most: 50_000, .. })), "one building: {refused:?}");
     let limit = query.suspects(&id("campus"), 7, None, 0).await;
     assert_eq!(limit, Err(QueryError::Limit { asked: 0, most: Query::SUSPECT_GROUPS_MOST }));
+}
+
+/// All that is told, answer after answer: how many of each, and what is unjudged.
+async fn all_answers(query: &Query, space: &str, days: usize) -> (usize, Vec<(DpuId, Unjudged)>) {
+    let (mut unjudged, mut answers, mut after) = (Vec::new(), 0, None);
+    loop {
+        let part = query.suspects(&id(space), days, after.as_ref(), Query::SUSPECT_GROUPS_MOST).await.unwrap();
+        unjudged.extend(part.unjudged);
+        (answers, after) = (answers + 1, part.next);
+        if after.is_none() {
+            unjudged.sort_by(|(a, _), (b, _)| a.cmp(b));
+            return (answers, unjudged);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_group_that_needs_too_much_is_left_unjudged_and_those_after_it_are_judged() {
+    let query = query(&Arc::new(MemoryStore::new()), at(END));
+    let campus = Campus::new(Blueprint { floors: 20, rooms: 30, ..Blueprint::new(id("big"), 500, UnixMs::CLOCK_SET, 1) }).unwrap();
+    let mut document = campus.document();
+    for apart in ["aside", "zoo"] {
+        document.spaces.push(space(apart, Some("big")));
+        document.doorways.push(doorway(apart, "outside", apart));
+        document.installations.push(hung(apart, apart, apart, "2024-01-01T00:00:00Z", None));
+    }
+    edit(&query, Change::Topology { root: id("big"), document, allow_removal: false }).await;
+    let expected = |of_building: Unjudged| {
+        let apart = ["aside", "zoo"].map(|dpu| (id(dpu), Unjudged::NoWholeDay));
+        let mut all: Vec<(DpuId, Unjudged)> = campus.dpus().iter().map(|dpu| (dpu.clone(), of_building)).chain(apart).collect();
+        all.sort_by(|(a, _), (b, _)| a.cmp(b));
+        all
+    };
+    assert_eq!(all_answers(&query, "big", 28).await, (3, expected(Unjudged::TooMany)), "one building, between two spaces");
+    assert_eq!(all_answers(&query, "big", 3).await.1, expected(Unjudged::NoWholeDay), "nobody was heard");
 }
 
 #[tokio::test]
@@ -222,16 +253,8 @@ async fn what_is_too_much_for_one_answer_is_told_in_several() {
     for dpu in campus.dpus() {
         take(&store, dpu.as_str(), Vec::new(), Some(Heartbeat { at: at(END), boot: 0, last_seq: 0 }), at(END)).await;
     }
-    let (mut told, mut answers, mut after) = (Vec::new(), 0, None);
-    loop {
-        let part = query.suspects(&id("big"), 28, after.as_ref(), Query::SUSPECT_GROUPS_MOST).await.unwrap();
-        told.extend(part.unjudged.into_iter().map(|(dpu, _)| dpu));
-        (answers, after) = (answers + 1, part.next);
-        if after.is_none() {
-            break;
-        }
-    }
-    told.sort();
+    let (answers, unjudged) = all_answers(&query, "big", 28).await;
+    let told: Vec<DpuId> = unjudged.into_iter().map(|(dpu, _)| dpu).collect();
     let mut all = campus.dpus().to_vec();
     all.sort();
     assert_eq!(told, all);

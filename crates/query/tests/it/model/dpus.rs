@@ -13,7 +13,7 @@ use proptest::prop_oneof;
 use query::{ClockOffset, Dpu, Query, QueryError, State};
 use store::{FjallStore, MemoryStore, Store};
 
-use super::{Case, QUARTER_MS, case, run};
+use super::{Case, QUARTER_MS, case, keyspace, run};
 use crate::support::{edit, id, query, take};
 
 /// Four that may hang somewhere, and some that never do.
@@ -255,5 +255,18 @@ proptest::proptest! {
     fn dpus_are_so_on_disk_as_well(scene in scene()) {
         let folder = tempfile::tempdir().unwrap();
         run(check(&scene, Arc::new(FjallStore::open(folder.path()).unwrap())));
+    }
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig { max_shrink_iters: 20, ..proptest::prelude::ProptestConfig::with_cases(4) })]
+
+    #[test]
+    fn dpus_are_so_in_a_cluster_as_well(scene in scene()) {
+        run(async {
+            if let Some(store) = keyspace().await {
+                check(&scene, Arc::new(store)).await;
+            }
+        });
     }
 }

@@ -92,6 +92,27 @@ fn check_remainder(case: &Case, told: &Explained, story: &[(UnixMs, Happens)]) {
     assert_eq!(start, began(story) - children.iter().map(|(_, story)| began(story)).sum::<i64>(), "{space} at {at} since {since}");
 }
 
+/// What is told with a DPU of both sides of its doorway is what they count beyond their children, and what is explained of them.
+pub(super) async fn check_residuals(case: &Case, query: &Query, dpu: usize) {
+    let Ok(dpu) = query.dpu(&id(&dpu.to_string())).await else { return };
+    let now = (query.clock())();
+    let hangs = case.installations().into_iter().find(|one| one.dpu == dpu.id && one.from <= now && one.to.is_none_or(|to| now < to));
+    let sides = hangs.iter().flat_map(|hangs| DOORWAYS.iter().find(|(name, ..)| *name == hangs.doorway.as_str()));
+    let spaces: Vec<SpaceId> = sides.flat_map(|(_, a, b)| [a, b]).filter(|side| **side != "outside").map(|side| id(side)).collect();
+    let told = query.residuals(&dpu).await.unwrap();
+    assert_eq!(told.iter().map(|one| one.space.clone()).collect::<Vec<_>>(), spaces);
+    for one in told {
+        let explained = query.explain(&one.space, None).await.unwrap();
+        assert_eq!((one.at, &one.remainder), (explained.count.at, &explained.remainder));
+        let children: Vec<SpaceId> =
+            SPACES.iter().filter(|(_, parent)| *parent == Some(one.space.as_str())).map(|(name, _)| id(name)).collect();
+        assert_eq!(one.remainder.is_some(), !children.is_empty(), "{}", one.space);
+        let Some(people) = one.remainder.and_then(|remainder| remainder.people()) else { continue };
+        let counts = query.counts(&[vec![one.space.clone()], children].concat(), Some(one.at)).await.unwrap();
+        assert_eq!(people, counts[0].raw - counts[1..].iter().map(|child| child.raw).sum::<i64>(), "{} at {}", one.space, one.at);
+    }
+}
+
 /// What each installation saw since the baseline: by doorway, DPU, and from when on it counted.
 fn sums(case: &Case, space: &SpaceId, count: &Count, story: &[(UnixMs, Happens)]) -> BTreeMap<(String, String, UnixMs), Sum> {
     let begun = story.iter().rposition(|(at, happens)| *at <= count.at && !matches!(happens, Happens::Crossing(_)));
