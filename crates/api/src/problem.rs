@@ -49,6 +49,7 @@ pub(crate) enum Kind {
     TooManyRequests,
     NotQuarantined,
     NotReplayable,
+    RowsTooLarge,
     Internal,
 }
 
@@ -86,6 +87,7 @@ impl Kind {
             Self::TooManyRequests => (StatusCode::TOO_MANY_REQUESTS, "too-many-requests", "Too many requests: try again later"),
             Self::NotQuarantined => (StatusCode::NOT_FOUND, "not-quarantined", "There is no such row in quarantine"),
             Self::NotReplayable => (StatusCode::UNPROCESSABLE_ENTITY, "not-replayable", "This cannot be taken in as it is"),
+            Self::RowsTooLarge => (StatusCode::UNPROCESSABLE_ENTITY, "rows-too-large", "More than is replayed at once"),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "The server made a mistake"),
         }
     }
@@ -175,6 +177,7 @@ impl From<QueryError> for Problem {
             QueryError::Ahead { .. } => Kind::FutureInstant,
             QueryError::BucketTooLarge { .. } => Kind::BucketTooLarge,
             QueryError::NotQuarantined(_) => Kind::NotQuarantined,
+            QueryError::RowsTooLarge { .. } => Kind::RowsTooLarge,
             QueryError::EmptyRange { .. }
             | QueryError::Calendar { .. }
             | QueryError::Limit { .. }

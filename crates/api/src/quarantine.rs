@@ -36,7 +36,7 @@ struct Which {
     reason: Option<String>,
     /// The `next` of the page before.
     cursor: Option<String>,
-    /// How many rows a page holds: 1 to 1,000.
+    /// How many rows a page holds: 1 to 1,000. One whose rows hold more than 8 MiB ends earlier.
     #[serde(default = "cursor::page_items")]
     #[param(default = 100, minimum = 1, maximum = 1000)]
     limit: usize,
@@ -44,7 +44,7 @@ struct Which {
 
 /// Topic, partition, offset, and for one crossing of a record which.
 #[derive(ToSchema)]
-#[schema(pattern = "^[^/]+/[0-9]{1,9}/[0-9]{1,18}(/[0-9]{1,9})?$", example = "http/0/1732227600000000/3")]
+#[schema(pattern = "^[^/]+/[0-9]{1,10}/[0-9]{1,19}(/[0-9]{1,10})?$", example = "http/0/1732227600000000/3")]
 #[expect(dead_code, reason = "it describes what is read as a source")]
 struct RowId(String);
 
@@ -178,7 +178,8 @@ struct RequeuedAnswer {
 /// Take in what was kept out.
 ///
 /// All rows or none: what cannot be read still cannot, and what was kept out because of its time is taken in only with
-/// `accept_clock`. Rows are marked with when they were replayed, never deleted; sending this again counts nothing twice.
+/// `accept_clock`. Several rows may hold 8 MiB together, one as much as it does. Rows are marked with when they were
+/// replayed, never deleted; sending this again counts nothing twice.
 #[utoipa::path(
     post,
     path = "/v1/quarantine/replay",
@@ -189,7 +190,7 @@ struct RequeuedAnswer {
         (status = 202, description = "In the log", body = RequeuedAnswer),
         (status = 400, description = "The body cannot be read"),
         (status = 404, description = "One of the rows does not exist"),
-        (status = 422, description = "One of the rows cannot be taken in as it is"),
+        (status = 422, description = "One of the rows cannot be taken in as it is, or they are too large together"),
         (status = 503, description = "Not taken in: send it again unchanged after Retry-After seconds")
     )
 )]
@@ -199,8 +200,7 @@ async fn replay(State(app): State<Arc<App>>, Document(body): Document<ReplayBody
         let asked = rows.len();
         return Err(Problem::new(Kind::BadBody, format!("1 to {REPLAY_MOST} rows can be replayed at once, not {asked}")));
     }
-    let sources = rows.iter().map(|row| row.parse()).collect::<Result<Vec<Source>, _>>();
-    let sources = sources.map_err(|error| Problem::new(Kind::BadBody, error.to_string()))?;
+    let sources = rows.iter().map(|row| source(row)).collect::<Result<Vec<Source>, _>>()?;
     let rows = app.query.quarantined_at(&sources).await?;
     let reports = rows.iter().map(|row| readmitted(row, accept_clock).map(Ok)).collect::<Result<_, _>>()?;
     let (replayed, receipt) = (rows.len(), app.intake.submit(reports).await?);
@@ -211,6 +211,24 @@ async fn replay(State(app): State<Arc<App>>, Document(body): Document<ReplayBody
             Json(ReplayedAnswer { replayed, accepted, duplicate, quarantined: quarantined.len() }).into_response()
         }
         Receipt::Queued { reports } => (StatusCode::ACCEPTED, Json(RequeuedAnswer { replayed, queued: reports })).into_response(),
+    })
+}
+
+/// What a row's id names. Where it has the form of one, but a number that none can have, there is no such row.
+fn source(id: &str) -> Result<Source, Problem> {
+    let number = |part: &str, digits| (1..=digits).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
+    let formed = || match id.split('/').collect::<Vec<_>>().as_slice() {
+        [topic, partition, offset, index @ ..] if index.len() < 2 => {
+            !topic.is_empty() && number(partition, 10) && number(offset, 19) && index.iter().all(|index| number(index, 10))
+        }
+        _ => false,
+    };
+    id.parse::<Source>().map_err(|error| {
+        if formed() {
+            Problem::new(Kind::NotQuarantined, format!("there is nothing in quarantine from {id}"))
+        } else {
+            Problem::new(Kind::BadBody, error.to_string())
+        }
     })
 }
 

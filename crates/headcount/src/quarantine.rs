@@ -1,23 +1,30 @@
 //! `quarantine`: what was kept out of the ledgers, and taking it in after all.
 
+use std::fmt;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::Subcommand;
+use reqwest::StatusCode;
+use reqwest::header::RETRY_AFTER;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::ask::Server;
+use crate::ask::{Server, succeeded};
 
 /// How many rows are asked for, and replayed, at once.
 const PAGE: usize = 1000;
+/// How long a server that is busy is asked again, in s.
+const PATIENCE_S: u64 = 60;
 
 /// What can be done with what was kept out.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Quarantine {
     /// List what was kept out of the ledgers, and why
     List(List),
-    /// Take in what was kept out after all; rows are marked, and what is replayed twice counts once
+    /// Take in what was kept out after all; rows are marked, and what is replayed twice counts once. What cannot be taken in
+    /// stays and is named; exit status 1 then
     Replay(Replay),
 }
 
@@ -106,25 +113,104 @@ async fn replay(args: Replay) -> Result<ExitCode> {
     };
     if rows.is_empty() {
         println!("nothing to replay");
+        return Ok(ExitCode::SUCCESS);
     }
-    for some in rows.chunks(PAGE) {
-        let request = server.post("/v1/quarantine/replay").json(&json!({"rows": some, "accept_clock": args.accept_clock}));
-        println!("{}", told(&server.json(request).await?).context("the answer tells of no replay: is this a Headcount server?")?);
+    if !args.accept_clock && args.reason.is_some_and(|reason| reason != "undecodable") {
+        bail!("these were kept out because of their time: where the DPUs' clocks were right after all, say so with --accept-clock");
     }
-    Ok(ExitCode::SUCCESS)
+    let mut replayed = Replayed::default();
+    let ended = replayed.take_in(&server, &rows, args.accept_clock).await;
+    // What went in is told even if something else went wrong then.
+    println!("{replayed}");
+    replayed.stay.iter().for_each(|why| eprintln!("{why}"));
+    ended?;
+    Ok(if replayed.stay.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// What the server says of a replay.
-fn told(answer: &Value) -> Option<String> {
-    let number = |key| answer.get(key).and_then(Value::as_u64);
-    let rows = number("replayed")?;
-    Some(match number("queued") {
-        Some(queued) => format!("{rows} rows replayed: {queued} reports are in the log"),
-        None => {
-            let (new, known, out) = (number("accepted")?, number("duplicate")?, number("quarantined")?);
-            format!("{rows} rows replayed: {new} crossings new, {known} known already, {out} kept out again")
+/// What became of rows.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Replayed {
+    rows: u64,
+    queued: u64,
+    accepted: u64,
+    duplicate: u64,
+    quarantined: u64,
+    /// Of each row that stays, which and why.
+    stay: Vec<String>,
+}
+
+impl Replayed {
+    /// Replays rows. A request is taken in whole or not at all, so one that is refused is halved until it is known which
+    /// rows stay.
+    async fn take_in(&mut self, server: &Server, rows: &[String], accept_clock: bool) -> Result<()> {
+        let mut left: Vec<&[String]> = rows.chunks(PAGE).rev().collect();
+        while let Some(some) = left.pop() {
+            match attempt(server, some, accept_clock).await? {
+                Ok(answer) => self.add(&answer).context("the answer tells of no replay: is this a Headcount server?")?,
+                Err(why) if some.len() == 1 => self.stay.push(why),
+                Err(_) => {
+                    let (first, second) = some.split_at(some.len() / 2);
+                    left.extend([second, first]);
+                }
+            }
         }
-    })
+        Ok(())
+    }
+
+    /// Adds what the server says of some.
+    fn add(&mut self, answer: &Value) -> Option<()> {
+        let number = |key| answer.get(key).and_then(Value::as_u64);
+        let rows = number("replayed")?;
+        match number("queued") {
+            Some(queued) => self.queued += queued,
+            None => {
+                let (accepted, duplicate, quarantined) = (number("accepted")?, number("duplicate")?, number("quarantined")?);
+                self.accepted += accepted;
+                self.duplicate += duplicate;
+                self.quarantined += quarantined;
+            }
+        }
+        self.rows += rows;
+        Some(())
+    }
+}
+
+impl fmt::Display for Replayed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { rows, queued, accepted, duplicate, quarantined, stay } = self;
+        match queued {
+            0 => write!(f, "{rows} rows replayed: {accepted} crossings new, {duplicate} known already, {quarantined} kept out again")?,
+            _ => write!(f, "{rows} rows replayed: {queued} reports are in the log")?,
+        }
+        if stay.is_empty() { Ok(()) } else { write!(f, "; {} stay in quarantine", stay.len()) }
+    }
+}
+
+/// Replays rows, all or none; if none, and that is because of what they are, why.
+async fn attempt(server: &Server, rows: &[String], accept_clock: bool) -> Result<Result<Value, String>> {
+    let mut waited_s = 0;
+    loop {
+        let request = server.post("/v1/quarantine/replay").json(&json!({"rows": rows, "accept_clock": accept_clock}));
+        let answer = server.send(request).await?;
+        match answer.status() {
+            // Halving may ask more often than the server lets one address ask.
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE if waited_s < PATIENCE_S => {
+                let asked_s = answer.headers().get(RETRY_AFTER).and_then(|after| after.to_str().ok()?.parse().ok());
+                let pause_s: u64 = asked_s.unwrap_or(1).clamp(1, PATIENCE_S);
+                tokio::time::sleep(Duration::from_secs(pause_s)).await;
+                waited_s += pause_s;
+            }
+            StatusCode::UNPROCESSABLE_ENTITY => {
+                let problem: Value = answer.json().await.unwrap_or_default();
+                let part = |key| problem.get(key).and_then(Value::as_str).unwrap_or_default();
+                match part("type") {
+                    "/problems/not-replayable" | "/problems/rows-too-large" => return Ok(Err(part("detail").to_owned())),
+                    _ => bail!("the server says: {}", part("detail")),
+                }
+            }
+            _ => return Ok(Ok(succeeded(answer).await?.json().await.context("the answer is no JSON: is this a Headcount server?")?)),
+        }
+    }
 }
 
 /// The rows of a reason that were not replayed yet.
@@ -172,9 +258,15 @@ mod tests {
         });
         let row: Row = serde_json::from_value(row).unwrap();
         assert_eq!(row.line(), "http/0/17/3  T1  clock_ahead, DPU 283: too far, replayed at T2");
-        assert_eq!(told(&json!({"replayed": 2, "queued": 2})).as_deref(), Some("2 rows replayed: 2 reports are in the log"));
+        let added = |answers: &[Value]| {
+            let mut replayed = Replayed { stay: vec!["http/0/18: no".to_owned()], ..Replayed::default() };
+            answers.iter().try_for_each(|answer| replayed.add(answer)).map(|()| replayed.to_string())
+        };
+        let queued = json!({"replayed": 2, "queued": 3});
+        assert_eq!(added(&[queued]).as_deref(), Some("2 rows replayed: 3 reports are in the log; 1 stay in quarantine"));
         let stored = json!({"replayed": 2, "accepted": 1, "duplicate": 1, "quarantined": 0});
-        assert_eq!(told(&stored).as_deref(), Some("2 rows replayed: 1 crossings new, 1 known already, 0 kept out again"));
-        assert_eq!(told(&json!({})), None);
+        let told = "4 rows replayed: 2 crossings new, 2 known already, 0 kept out again; 1 stay in quarantine";
+        assert_eq!(added(&[stored.clone(), stored]).as_deref(), Some(told));
+        assert_eq!(added(&[json!({})]), None);
     }
 }

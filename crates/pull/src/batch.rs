@@ -29,6 +29,8 @@ pub struct Batch {
     pub items: usize,
     /// Until when the first interval that is not final has to be waited for; the cursor stays until then.
     pub(crate) not_yet: Option<UnixMs>,
+    /// The names of all items that belong into quarantine, of those that went there before too.
+    pub(crate) rejected_names: BTreeSet<u64>,
     /// Intervals too old to know whether they were lowered.
     pub(crate) forgotten: usize,
 }
@@ -42,7 +44,7 @@ pub struct Rejected {
     pub item: String,
     provider: String,
     /// The same for the same item rejected for the same reason.
-    pub(crate) name: String,
+    name: u64,
 }
 
 impl Rejected {
@@ -50,7 +52,8 @@ impl Rejected {
         let mut item = item.to_string();
         let digest = Sha256::new().chain_update(&why).chain_update(&item).finalize();
         item.truncate(item.floor_char_boundary(ITEM_BYTES));
-        Self { why, item, provider: provider.to_owned(), name: digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect() }
+        let name = digest.iter().take(8).fold(0, |name, byte| name << 8 | u64::from(*byte));
+        Self { why, item, provider: provider.to_owned(), name }
     }
 
     /// What goes to the quarantine: as it names no DPU of its own, it can never pass for a report.
@@ -63,7 +66,7 @@ impl Rejected {
 /// Reads items as of `now`, and notes what intervals say; what was rejected before is not rejected again.
 pub(crate) fn take(provider: &Provider, items: &[Value], memory: &mut Memory, now: UnixMs) -> Batch {
     let mut batch = Batch { items: items.len(), ..Batch::default() };
-    let mut told = BTreeSet::new();
+    let known: BTreeSet<u64> = memory.rejected.iter().copied().collect();
     let mut of_dpus: BTreeMap<DpuId, (Vec<Key>, Option<Heartbeat>)> = BTreeMap::new();
     for item in items {
         let why = match provider.item.read(item, now) {
@@ -89,7 +92,7 @@ pub(crate) fn take(provider: &Provider, items: &[Value], memory: &mut Memory, no
         };
         if let Some(why) = why {
             let rejected = Rejected::new(&provider.name, why, item);
-            if !memory.rejected.contains(&rejected.name) && told.insert(rejected.name.clone()) {
+            if batch.rejected_names.insert(rejected.name) && !known.contains(&rejected.name) {
                 batch.rejected.push(rejected);
             }
         }

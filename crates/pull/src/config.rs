@@ -151,6 +151,7 @@ struct IntervalsTable {
     start: Pointer,
     end: Option<Pointer>,
     length_s: Option<u32>,
+    longest_interval_s: Option<u32>,
     #[serde(default)]
     time: TimeForm,
     entered: Pointer,
@@ -168,6 +169,9 @@ fn a_minute_s() -> u64 {
 fn an_hour_s() -> u64 {
     3_600
 }
+
+/// A day of 25 hours: the cursor waits for an interval to be over, so one with a wrong end must not hold it for weeks.
+const LONGEST_INTERVAL_S: u32 = 25 * 3_600;
 
 impl File {
     fn checked(self) -> Result<Provider, ConfigError> {
@@ -265,13 +269,14 @@ impl CrossingsTable {
 
 impl IntervalsTable {
     fn checked(self) -> Result<What, ConfigError> {
-        let fixed = |length_s: u32| length_s.checked_mul(1_000).and_then(NonZeroU32::new);
-        let length = match (self.end, self.length_s) {
-            (Some(end), None) => Length::To(end),
-            (None, Some(length_s)) => {
-                Length::Fixed(fixed(length_s).ok_or_else(|| wrong("intervals.length_s", "it must be from 1 to 4294967"))?)
-            }
-            _ => return Err(wrong("intervals", "give either end, where each item says it, or length_s")),
+        let length_ms = |name: &str, length_s: u32| {
+            let length_ms = length_s.checked_mul(1_000).and_then(NonZeroU32::new);
+            length_ms.ok_or_else(|| wrong(format!("intervals.{name}"), "it must be from 1 to 4294967"))
+        };
+        let length = match (self.end, self.length_s, self.longest_interval_s) {
+            (Some(end), None, longest_s) => Length::To(end, length_ms("longest_interval_s", longest_s.unwrap_or(LONGEST_INTERVAL_S))?),
+            (None, Some(length_s), None) => Length::Fixed(length_ms("length_s", length_s)?),
+            _ => return Err(wrong("intervals", "give either end, where each item says it, and longest_interval_s, or length_s alone")),
         };
         let who = who("intervals", self.dpu_id, self.dpu)?;
         let ms = |s: u64| i64::try_from(s.saturating_mul(1_000)).unwrap_or(i64::MAX);

@@ -7,7 +7,7 @@ use occupancy::crossing::{Direction, Key};
 use occupancy::id::{DpuId, IdError};
 use occupancy::time::{TimeError, UnixMs};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Number, Value};
 use wire::Interval;
 
 /// A JSON pointer: empty, or `/name/0/name`.
@@ -42,10 +42,11 @@ impl Pointer {
         scalar(found).ok_or_else(|| ItemError::NotScalar(self.0.clone()))
     }
 
-    /// A whole number up to `most`.
+    /// A whole number up to `most`, as reports have it too: `41.0` is one.
     fn number(&self, item: &Value, most: u64) -> Result<u64, ItemError> {
         let text = self.text(item)?;
-        let number = text.parse().ok().filter(|number| *number <= most);
+        let json = || wire::whole::counter(text.parse::<Number>().ok()?).ok();
+        let number = text.parse().ok().or_else(json).filter(|number| *number <= most);
         number.ok_or_else(|| ItemError::Number { field: self.0.clone(), found: cut(&text), most })
     }
 }
@@ -102,7 +103,8 @@ pub(crate) enum Way {
 /// How long an interval is.
 #[derive(Debug, Clone)]
 pub(crate) enum Length {
-    To(Pointer),
+    /// To an end of its own, up to so many ms after the start.
+    To(Pointer, NonZeroU32),
     Fixed(NonZeroU32),
 }
 
@@ -170,8 +172,8 @@ pub(crate) enum ItemError {
     Flag { field: String, found: String },
     #[error("neither {0:?} nor {1:?} is true")]
     NoWay(String, String),
-    #[error("it lasts {0} ms, and not 1 ms to 49 days")]
-    Length(i64),
+    #[error("it lasts {length_ms} ms, and not 1 to {most_ms} ms (longest_interval_s)")]
+    Length { length_ms: i64, most_ms: NonZeroU32 },
     #[error("it begins at {start}, more than {most_ms} ms from now (max_ahead_s)")]
     Ahead { start: UnixMs, most_ms: i64 },
     #[error("it begins at {start}, before {}: no DPU counted then", UnixMs::CLOCK_SET)]
@@ -265,9 +267,10 @@ impl Length {
     fn read(&self, form: TimeForm, start: UnixMs, item: &Value) -> Result<NonZeroU32, ItemError> {
         match self {
             Self::Fixed(length_ms) => Ok(*length_ms),
-            Self::To(end) => {
+            Self::To(end, most_ms) => {
                 let length_ms = form.read(end, item)?.since(start);
-                u32::try_from(length_ms).ok().and_then(NonZeroU32::new).ok_or(ItemError::Length(length_ms))
+                let length = u32::try_from(length_ms).ok().and_then(NonZeroU32::new).filter(|length| length <= most_ms);
+                length.ok_or(ItemError::Length { length_ms, most_ms: *most_ms })
             }
         }
     }

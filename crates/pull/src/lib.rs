@@ -28,6 +28,7 @@ mod pace;
 mod page;
 mod puller;
 mod state;
+mod wait;
 
 pub use batch::{Batch, Rejected};
 pub use config::{ConfigError, Provider};

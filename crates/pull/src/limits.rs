@@ -26,7 +26,8 @@ pub struct Limits {
     pub max_pages_per_round: u32,
     /// Of how many intervals, the latest, it is known what they said, to notice those that are lowered later.
     pub remember_intervals: usize,
-    /// How many rejected items are known, not to be rejected again each time they are read.
+    /// How many rejected items are known, besides those of the page at the cursor, not to be rejected again each time they
+    /// are read.
     pub remember_rejected: usize,
 }
 

@@ -1,6 +1,6 @@
 //! What is remembered of what was read: what intervals said, and which items were rejected. Pure, and bounded.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use occupancy::id::DpuId;
 use occupancy::time::UnixMs;
@@ -44,8 +44,8 @@ pub(crate) struct Memory {
     pub(crate) intervals: BTreeMap<DpuId, BTreeMap<UnixMs, Known>>,
     /// Intervals that began before this may have been forgotten.
     pub(crate) forgotten_to: Option<UnixMs>,
-    /// The names of items that were rejected, the latest last.
-    pub(crate) rejected: VecDeque<String>,
+    /// The names of items that were rejected, those of the page read last at the end.
+    pub(crate) rejected: VecDeque<u64>,
 }
 
 impl Memory {
@@ -73,11 +73,13 @@ impl Memory {
         !known && self.forgotten_to.is_some_and(|forgotten_to| start < forgotten_to)
     }
 
-    /// Notes rejections that were published; forgets the first if there are too many.
-    pub(crate) fn note_rejected(&mut self, names: impl Iterator<Item = String>, limits: &Limits) {
-        self.rejected.extend(names);
+    /// Notes the rejections of a page once they are published; of others it forgets the first if there are too many. As long
+    /// as the cursor stays, the page is read again at each poll; how many it can have is bounded by its size.
+    pub(crate) fn note_rejected(&mut self, on_page: &BTreeSet<u64>, limits: &Limits) {
+        self.rejected.retain(|name| !on_page.contains(name));
         let excess = self.rejected.len().saturating_sub(limits.remember_rejected);
         self.rejected.drain(..excess);
+        self.rejected.extend(on_page);
     }
 
     /// Forgets the intervals that began first if there are too many.
@@ -141,10 +143,24 @@ mod tests {
         }
         let limits = Limits { remember_intervals: 2, remember_rejected: 2, ..Limits::default() };
         memory.bound(&limits);
-        memory.note_rejected(["a", "b", "c"].map(str::to_owned).into_iter(), &limits);
         let start = |i: i64| UnixMs::CLOCK_SET.plus_ms(i * 60_000);
         assert_eq!(memory.intervals[&dpu].keys().copied().collect::<Vec<_>>(), [start(3), start(4)]);
         assert!(memory.may_have_forgotten(&dpu, start(2)) && !memory.may_have_forgotten(&dpu, start(3)));
-        assert_eq!(memory.rejected, ["b", "c"]);
+    }
+
+    #[test]
+    fn what_was_rejected_on_the_page_read_last_is_known_and_some_from_before() {
+        let (mut memory, limits) = (Memory::default(), Limits { remember_rejected: 3, ..Limits::default() });
+        for (on_page, known) in [
+            (&[4, 5][..], &[4, 5][..]),
+            (&[1, 2, 3, 4, 6], &[5, 1, 2, 3, 4, 6]),
+            (&[1, 2, 3, 4, 6], &[5, 1, 2, 3, 4, 6]),
+            (&[1, 4], &[2, 3, 6, 1, 4]),
+            (&[], &[6, 1, 4]),
+            (&[7], &[6, 1, 4, 7]),
+        ] {
+            memory.note_rejected(&on_page.iter().copied().collect(), &limits);
+            assert_eq!(memory.rejected, known);
+        }
     }
 }

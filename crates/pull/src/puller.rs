@@ -14,6 +14,7 @@ use crate::fetch::{Fetcher, Trouble};
 use crate::pace::{Backoff, Pace};
 use crate::page::Page;
 use crate::state::{State, StateError};
+use crate::wait::Wait;
 
 /// How much of a rejected item is logged.
 const ITEM_CHARS: usize = 200;
@@ -74,6 +75,7 @@ pub struct Puller<O> {
     state: State,
     outlet: O,
     clock: Clock,
+    wait: Wait,
 }
 
 impl<O: Outlet> Puller<O> {
@@ -83,7 +85,7 @@ impl<O: Outlet> Puller<O> {
     /// A secret or certificate that the provider names is not there.
     pub fn new(provider: Provider, folder: &Path, state: State, outlet: O, clock: Clock) -> Result<Self, ConfigError> {
         let fetcher = Fetcher::new(&provider, folder)?;
-        Ok(Self { pace: Pace::new(&provider.limits), provider, fetcher, state, outlet, clock })
+        Ok(Self { pace: Pace::new(&provider.limits), provider, fetcher, state, outlet, clock, wait: Wait::default() })
     }
 
     /// Where its batches go.
@@ -103,7 +105,7 @@ impl<O: Outlet> Puller<O> {
             let page = self.page(attempts).await?;
             let batch = self.take(&page)?;
             self.publish(&batch, attempts).await?;
-            self.state.memory.note_rejected(batch.rejected.iter().map(|rejected| rejected.name.clone()), &self.provider.limits);
+            self.state.memory.note_rejected(&batch.rejected_names, &self.provider.limits);
             round.pages += 1;
             round.items += batch.items as u64;
             round.rejected += batch.rejected.len() as u64;
@@ -186,10 +188,17 @@ impl<O: Outlet> Puller<O> {
 
     /// Moves the cursor past a page that was published; whether to go on at once.
     fn advance(&mut self, page: &Page, batch: &Batch) -> Result<bool, StateError> {
+        let another = page.next.is_some() && page.next != self.state.cursor;
         if let Some(until) = batch.not_yet {
             tracing::info!(provider = self.provider.name, %until, "an interval is not over yet: its page is read again later");
         }
-        let moves = batch.not_yet.is_none() && page.next.is_some() && page.next != self.state.cursor;
+        let waits = another && batch.not_yet.is_some();
+        if let (Some(minutes), Some(until)) = (self.wait.long(waits, (self.clock)()), batch.not_yet) {
+            let (provider, cursor) = (&self.provider.name, &self.state.cursor);
+            let why = "the cursor waits for an interval of this page to be over, and with it all that comes after";
+            tracing::warn!(provider, cursor, minutes, %until, "{why}: is its end wrong? longest_interval_s keeps such out");
+        }
+        let moves = another && !waits;
         if moves {
             self.state.cursor.clone_from(&page.next);
         }

@@ -1,6 +1,5 @@
 //! How far a provider was read, in a file that is whole at any moment.
 
-use std::collections::VecDeque;
 use std::fs::{File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -62,7 +61,8 @@ struct Stored {
     /// DPU, start in Unix ms, length in ms, entered, exited.
     intervals: Vec<(String, i64, u32, u32, u32)>,
     forgotten_to_ms: Option<i64>,
-    rejected: VecDeque<String>,
+    /// Names in hexadecimal: JSON readers round large numbers.
+    rejected: Vec<String>,
 }
 
 /// How far a provider was read. One process at a time has it.
@@ -106,7 +106,10 @@ impl State {
         if (&stored.name, &stored.url) != (&provider.name, &provider.url) {
             return Err(StateError::Another { path: self.path.clone(), name: stored.name, url: stored.url });
         }
-        let mut memory = Memory { rejected: stored.rejected, ..Memory::default() };
+        let mut memory = Memory::default();
+        for name in &stored.rejected {
+            memory.rejected.push_back(u64::from_str_radix(name, 16).map_err(|error| unreadable(format!("{name:?}: {error}")))?);
+        }
         for (dpu, start_ms, length_ms, entered, exited) in stored.intervals {
             let dpu = dpu.parse().map_err(|error| unreadable(format!("{dpu:?}: {error}")))?;
             let start = UnixMs::new(start_ms).map_err(|error| unreadable(error.to_string()))?;
@@ -131,7 +134,7 @@ impl State {
             cursor: self.cursor.clone(),
             intervals: intervals.collect(),
             forgotten_to_ms: self.memory.forgotten_to.map(UnixMs::ms),
-            rejected: self.memory.rejected.clone(),
+            rejected: self.memory.rejected.iter().map(|name| format!("{name:016x}")).collect(),
         };
         let bytes = serde_json::to_vec(&stored).map_err(|error| io(error.into()))?;
         self.replace(&bytes).map_err(io)

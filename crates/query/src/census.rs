@@ -15,12 +15,10 @@ use crate::dpus::State;
 const GOOD_FOR_MS: i64 = 5_000;
 /// How many DPUs are counted at most.
 const DPUS_MOST: usize = 200_000;
-/// How many quarantined rows are counted at most.
-const ROWS_MOST: usize = 20_000;
+/// How many pages of quarantined rows are counted at most: 20,000 rows, or fewer where they are large.
+const PAGES_MOST: usize = 20;
 /// DPUs read at once.
 const CHUNK: usize = 1000;
-/// Quarantined rows read at once: each holds a payload.
-const ROWS_CHUNK: usize = 200;
 
 /// How things stand.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -29,7 +27,7 @@ pub struct Census {
     pub dpus: BTreeMap<State, u64>,
     /// How many quarantined rows, not yet replayed, there are of each reason.
     pub quarantine: BTreeMap<Reason, u64>,
-    /// Whether there is more than was counted: 200,000 heard DPUs and 20,000 rows at most.
+    /// Whether there is more than was counted: 200,000 heard DPUs and 20,000 rows, or 160 MiB of them, at most.
     pub more: bool,
 }
 
@@ -59,14 +57,14 @@ impl Query {
         census.quarantine = Reason::ALL.map(|reason| (reason, 0)).into();
         self.count_dpus(now, &mut census).await?;
         let mut after = None;
-        for _ in 0..ROWS_MOST / ROWS_CHUNK {
-            let rows = self.store.quarantined(after.as_ref(), ROWS_CHUNK).await?;
-            for row in rows.iter().filter(|row| row.replayed_at.is_none()) {
+        for _ in 0..PAGES_MOST {
+            let page = self.quarantine_page(None, after, Self::QUARANTINE_MOST).await?;
+            for row in page.items.iter().filter(|row| row.replayed_at.is_none()) {
                 *census.quarantine.entry(row.reason).or_default() += 1;
             }
-            match rows.into_iter().nth(ROWS_CHUNK - 1) {
-                None => return Ok(census),
-                Some(last) => after = Some(last.source),
+            after = page.next;
+            if after.is_none() {
+                return Ok(census);
             }
         }
         census.more = true;

@@ -68,6 +68,14 @@ pub enum QueryError {
     /// No such row is in quarantine.
     #[error("there is nothing in quarantine from {0}")]
     NotQuarantined(Source),
+    /// Rows of the quarantine that are too large together.
+    #[error(
+        "these rows hold more than {most_bytes} bytes together, and no more are replayed at once: name fewer; one alone is always taken"
+    )]
+    RowsTooLarge {
+        /// The most that several can hold.
+        most_bytes: usize,
+    },
     /// Too few or too many days.
     #[error("{least} to {most} whole days can be looked at, not {asked}")]
     Days {

@@ -47,6 +47,14 @@ impl Visitor<'_> for Whole {
     }
 }
 
+/// A boot or sequence number, up to `Key::MAX_COUNTER`; or whatever else is counted from 0.
+///
+/// # Errors
+/// It is no whole number, or out of range.
+pub fn counter<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    Whole { expected: "a boot or seq from 0 to 9223372036854775807", point: true }.read(deserializer)
+}
+
 /// How many people: a count, or what a space is meant for.
 ///
 /// # Errors

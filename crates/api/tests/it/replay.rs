@@ -53,6 +53,8 @@ async fn rows_that_cannot_be_taken_in_are_refused_and_nothing_is_half_done() {
         (json!({"rows": [ids[0], ids[1]]}), 422, "not-replayable", "\"accept_clock\": true"),
         (json!({"rows": [ids[0], ids[2]], "accept_clock": true}), 422, "not-replayable", "still cannot be read"),
         (json!({"rows": [ids[0], "http/0/1/1"], "accept_clock": true}), 404, "not-quarantined", "http/0/1/1"),
+        (json!({"rows": ["http/2147483648/9999999999999999999/0"]}), 404, "not-quarantined", "http/2147483648/"),
+        (json!({"rows": ["http/21474836480/1"]}), 400, "bad-body", "TOPIC/PARTITION/OFFSET"),
         (json!({"rows": [ids[0], "row 7"], "accept_clock": true}), 400, "bad-body", "TOPIC/PARTITION/OFFSET"),
         (json!({"rows": []}), 400, "bad-body", "1 to 1000 rows can be replayed at once, not 0"),
         (json!({"rows": many}), 400, "bad-body", "not 1001"),
@@ -67,4 +69,30 @@ async fn rows_that_cannot_be_taken_in_are_refused_and_nothing_is_half_done() {
     assert!(rows(&server).await.iter().all(|row| row["replayed_at"].is_null()));
     assert_eq!(server.get("/v1/spaces/hall/crossings").await.json()["crossings"], json!([]));
     assert_eq!(replay(&server, &json!({"rows": [ids[0]], "accept_clock": true})).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn rows_as_large_as_requests_come_and_go_a_few_at_a_time() {
+    let server = Server::campus().await;
+    let body = json!([{"dpu_id": "1", "crossing": "x".repeat(1_000_000)}]).to_string();
+    for _ in 0..20 {
+        assert_eq!(server.post(body.clone()).await.status, StatusCode::OK);
+    }
+    let (mut ids, mut pages, mut cursor) = (Vec::new(), 0, String::new());
+    loop {
+        let page = server.get(&format!("/v1/quarantine?limit=1000{cursor}")).await;
+        assert!(page.body.len() < 9 << 20, "{} bytes", page.body.len());
+        let page = page.json();
+        ids.extend(page["quarantined"].as_array().unwrap().iter().map(|row| row["id"].clone()));
+        pages += 1;
+        match page["next"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => break,
+        }
+    }
+    assert_eq!((ids.len(), pages), (20, 3));
+    let refused = replay(&server, &json!({"rows": ids})).await;
+    assert_eq!((refused.status.as_u16(), refused.problem().as_str()), (422, "rows-too-large"));
+    assert!(refused.text().contains("more than 8388608 bytes together"), "{}", refused.text());
+    assert_eq!(replay(&server, &json!({"rows": [ids[0]]})).await.problem(), "not-replayable");
 }

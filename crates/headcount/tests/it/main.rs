@@ -30,6 +30,8 @@ mod live;
 mod program;
 #[cfg(test)]
 mod pull;
+#[cfg(test)]
+mod quarantine;
 #[cfg(feature = "cql")]
 #[cfg(test)]
 mod roles;

@@ -43,6 +43,8 @@ fn what_is_wrong_with_a_provider_is_said() {
         (interval(""), "intervals: give either end"),
         (interval("length_s = 0"), "intervals.length_s: it must be from 1"),
         (interval("length_s = 4294968"), "intervals.length_s: it must be from 1"),
+        (interval("end = \"/e\"\nlongest_interval_s = 0"), "intervals.longest_interval_s: it must be from 1"),
+        (interval("length_s = 60\nlongest_interval_s = 60"), "intervals: give either end"),
     ] {
         let error = Provider::parse(&text).unwrap_err().to_string();
         assert!(error.contains(says), "{text}\nsays {error}\nnot {says}");

@@ -106,11 +106,41 @@ async fn an_interval_is_taken_once_it_is_over_and_the_cursor_waits_for_it() {
     assert_eq!((round.pages, round.rejected), (1, 0), "it waits for the last");
 }
 
+/// Of a provider whose first page holds an interval of now: pages read, items rejected. The cursor waits for what is not over.
+async fn first_of_two(end: &str, more: &str) -> (u64, u64) {
+    let items = vec![json!({"d": "d", "from": NOW, "to": end, "in": 1, "out": 1.0})];
+    let provided = provider(move |query, _| {
+        let list = if query.ends_with('0') { items.clone() } else { Vec::new() };
+        answer(200, &json!({"list": list, "next": 1}))
+    })
+    .await;
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(&format!("{}?after={{cursor}}", provided.url), "").replace("settle_s = 60", &format!("settle_s = 60\n{more}"));
+    let config = format!("start_cursor = \"0\"\n{}", config.replace("items = \"\"", "items = \"/list\"\nnext = \"/next\""));
+    let round = puller(&config, folder.path(), &Ledger::default(), &at(NOW)).round(true).await.unwrap();
+    (round.pages, round.rejected)
+}
+
+#[tokio::test]
+async fn one_interval_with_a_wrong_end_does_not_hold_the_cursor() {
+    for (end, more, pages_and_rejected) in [
+        ("2026-02-10T12:00:00Z", "", (2, 1)),
+        ("2026-01-02T13:00:00.001Z", "", (2, 1)),
+        // The longest day; then a week, where somebody counts weeks.
+        ("2026-01-02T13:00:00Z", "", (1, 0)),
+        ("2026-01-08T12:00:00Z", "longest_interval_s = 604800", (1, 0)),
+        ("2026-01-01T12:15:01Z", "longest_interval_s = 900", (2, 1)),
+    ] {
+        assert_eq!(first_of_two(end, more).await, pages_and_rejected, "{end} {more}");
+    }
+}
+
 #[tokio::test]
 async fn wrong_intervals_are_rejected() {
     let (provided, items) = saying().await;
     let (folder, ledger) = (tempfile::tempdir().unwrap(), Ledger::default());
     let mut bad = vec![quarter(8, 0, 1, 1), quarter(8, 0, 900_001, 1), quarter(8, 0, 1, 1), quarter(8, 0, 1, 1), quarter(8, 0, 1, 1)];
+    bad[0]["out"] = json!(1.0);
     bad[2]["from"] = json!("2026-01-01T08:10:00Z");
     bad[3]["to"] = bad[3]["from"].clone();
     bad[4]["from"] = json!("1999-12-31T23:50:00Z");

@@ -128,6 +128,36 @@ async fn a_bad_item_is_rejected_once_and_costs_no_other() {
 }
 
 #[tokio::test]
+async fn however_many_bad_items_a_page_has_each_is_rejected_once() {
+    let provided = provider(|_, _| answer(200, &json!({"data": (0..3_000).collect::<Vec<_>>()}))).await;
+    let (folder, ledger) = (tempfile::tempdir().unwrap(), Ledger::default());
+    let config = config(&provided.url, "", CROSSINGS);
+    for rejected in [3_000, 0, 0] {
+        // From the state alone: a restart forgets nothing either.
+        let round = puller(&config, folder.path(), &ledger, &at(NOW)).round(true).await.unwrap();
+        assert_eq!((round.items, round.rejected), (3_000, rejected));
+    }
+}
+
+#[tokio::test]
+async fn numbers_are_whole_as_they_are_in_reports() {
+    let crossing = |seq: Value| json!({"d": 7, "t": 1_700_000_000, "w": "in", "id": seq});
+    let good = [json!(41), json!(42.0), json!("43"), json!("44.0"), json!(9_007_199_254_740_991.0), json!("9223372036854775807")];
+    // From 2^53 on a number with a point may have been rounded.
+    let bad = [json!(41.5), json!(-1), json!("4x"), json!("1 "), json!(9_007_199_254_740_992.0), json!("9223372036854775808"), json!(true)];
+    let items: Vec<Value> = good.iter().chain(&bad).cloned().map(crossing).collect();
+    let provided = provider(move |_, _| answer(200, &json!({"data": items}))).await;
+    let (folder, ledger) = (tempfile::tempdir().unwrap(), Ledger::default());
+    let config = config(&provided.url, "", &format!("{CROSSINGS}seq = \"/id\"\n"));
+    puller(&config, folder.path(), &ledger, &at(NOW)).round(true).await.unwrap();
+    let arrived = ledger.arrived.lock().unwrap();
+    let found: Vec<u64> = arrived.crossings.iter().map(|one| one.key.seq).collect();
+    assert_eq!(found, [41, 42, 43, 44, 9_007_199_254_740_991, 9_223_372_036_854_775_807]);
+    assert_eq!(arrived.rejected.len(), bad.len(), "{:?}", arrived.rejected);
+    assert!(arrived.rejected.keys().all(|why| why.contains("and not a whole number from 0 to")), "{:?}", arrived.rejected);
+}
+
+#[tokio::test]
 async fn two_flags_numbers_and_ids_of_ours_make_a_crossing() {
     let table = "[crossings]\ndpu_id = \"/d\"\nat = \"/t\"\nplus = \"/in\"\nminus = \"/out\"\nseq = \"/id\"\nboot = \"/run\"\n[dpus]\n7 = \"front\"\n";
     let t = "2026-01-01T01:00:00+01:00";

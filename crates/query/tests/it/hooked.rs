@@ -45,6 +45,7 @@ pub(crate) struct Hooked {
     fails: AtomicBool,
     held: Mutex<Option<Held>>,
     walks: AtomicUsize,
+    quarantined: AtomicUsize,
 }
 
 impl Hooked {
@@ -86,6 +87,11 @@ impl Hooked {
     /// How often crossings were read.
     pub(crate) fn walks(&self) -> usize {
         self.walks.load(Ordering::SeqCst)
+    }
+
+    /// How many rows of the quarantine were read at once, at most.
+    pub(crate) fn quarantined_at_once(&self) -> usize {
+        self.quarantined.load(Ordering::SeqCst)
     }
 
     /// How often totals were read.
@@ -140,7 +146,9 @@ impl Ledgers for Hooked {
     }
 
     async fn quarantined(&self, after: Option<&Source>, limit: usize) -> Result<Vec<Quarantined>, StoreError> {
-        self.inner.quarantined(after, limit).await
+        let rows = self.inner.quarantined(after, limit).await?;
+        self.quarantined.fetch_max(rows.len(), Ordering::SeqCst);
+        Ok(rows)
     }
 }
 

@@ -19,6 +19,8 @@ mod live;
 #[cfg(test)]
 mod model;
 #[cfg(test)]
+mod quarantine;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod suspects;

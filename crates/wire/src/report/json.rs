@@ -13,7 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::whole::Whole;
+use crate::whole::{Whole, counter};
 use crate::{Bad, Report, WireError, to_json};
 
 #[derive(Deserialize)]
@@ -220,8 +220,7 @@ impl<'de> Deserialize<'de> for Sign {
 
 impl<'de> Deserialize<'de> for Counter {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // The largest is `Key::MAX_COUNTER`.
-        Whole { expected: "a boot or seq from 0 to 9223372036854775807", point: true }.read(deserializer).map(Self)
+        counter(deserializer).map(Self)
     }
 }
 
