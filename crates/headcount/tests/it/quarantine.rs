@@ -30,7 +30,8 @@ async fn what_can_be_taken_in_is_and_what_stays_is_named() {
     let store = FjallStore::open(folder.path()).unwrap();
     store.commit(Arc::new(Commit { ledgers: Vec::new(), quarantine: (0..100).map(row).collect() })).await.unwrap();
     drop(store);
-    let served = Served::over(folder.path(), &[]);
+    // Fewer than it takes: who is told to wait does.
+    let served = Served::over(folder.path(), &["--requests-per-second", "20"]);
     let replay = |by: &[&str]| run(&[&["quarantine", "replay"], by, &["--server", &served.url]].concat());
     let (status, out, err) = replay(&["--reason", "undecodable"]);
     let told = "80 rows replayed: 80 crossings new, 0 known already, 0 kept out again; 20 stay in quarantine\n";
