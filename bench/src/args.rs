@@ -53,6 +53,8 @@ pub(crate) enum Part {
     Spread,
     /// Memory when 100,000 DPUs have reported
     Memory,
+    /// 2,000 clients that watch a count
+    Watchers,
     /// Bodies of 1,000 crossings of one DPU, and counts at two sizes
     Reads,
     /// On engines: a backlog of 100,000 DPUs, and the same rows by the bare driver

@@ -4,6 +4,7 @@
 //! the other, from `BEGINNING_MS` on. Counts start anew every day at 04:00.
 
 use std::fmt::Write;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
 use occupancy::time::{DAY_MS, UnixMs};
@@ -104,6 +105,13 @@ pub(crate) fn seen(dpu: usize, k: usize) -> Seen {
     let late_ms = (random >> 8) % STEP_MS.unsigned_abs();
     let at_ms = BEGINNING_MS + (k as i64) * STEP_MS + late_ms.cast_signed();
     Seen { at_ms, direction: if random & 1 == 0 { 1 } else { -1 }, seq: k + 1 }
+}
+
+/// A crossing at this moment.
+#[allow(clippy::disallowed_methods, reason = "a load tool is a device with a clock")]
+pub(crate) fn now(direction: i8, seq: usize) -> Result<Seen> {
+    let at_ms = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis())?;
+    Ok(Seen { at_ms, direction, seq })
 }
 
 /// A report of a DPU's crossings from number `first` on, appended as JSON.

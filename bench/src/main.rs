@@ -13,6 +13,7 @@ mod machine;
 mod memory;
 mod reads;
 mod served;
+mod watchers;
 
 use std::process::ExitCode;
 
@@ -55,6 +56,9 @@ fn run(args: &Args) -> Result<()> {
         }
         if args.wants(Part::Memory) {
             figures.extend(memory::reported(&program, &plan).await?);
+        }
+        if args.wants(Part::Watchers) {
+            figures.extend(watchers::told(&program).await?);
         }
         if args.wants(Part::Reads) {
             figures.extend(reads::at_both_sizes(&program, &plan).await?);

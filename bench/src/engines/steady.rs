@@ -1,6 +1,6 @@
 //! A steady 1,700 crossings a second: how long after it is produced a crossing shows in a count, and what that costs.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use rdkafka::producer::BaseProducer;
@@ -13,7 +13,7 @@ use super::{Engines, Path, SLOTS, flush, rooms, send, until_taken_in};
 use crate::args::Plan;
 use crate::client::{Connection, request};
 use crate::figure::{Aim, Figure, Latencies};
-use crate::fleet::{Fleet, Seen, mix};
+use crate::fleet::{Fleet, mix, now};
 use crate::served::Served;
 
 /// 100,000 DPUs at a crossing a minute.
@@ -152,13 +152,6 @@ async fn shows(address: std::net::SocketAddr, room: usize, people: usize, since:
         }
         tokio::time::sleep(LOOK.max(since.elapsed() / LOOKS)).await;
     }
-}
-
-/// A crossing at this moment.
-#[allow(clippy::disallowed_methods, reason = "a load tool is a device with a clock")]
-fn now(direction: i8, seq: usize) -> Result<Seen> {
-    let at_ms = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis())?;
-    Ok(Seen { at_ms, direction, seq })
 }
 
 /// How long all cores together had nothing to do since the machine started, in s.
