@@ -50,7 +50,7 @@ impl Group {
     /// Reads a record.
     pub(crate) fn read(&self, message: &BorrowedMessage<'_>, ack: OffsetAck) -> Work {
         let payload = message.payload().unwrap_or_default();
-        let report = wire::report::decode(payload).map_err(|error| Bad { detail: error.to_string(), payload: payload.to_vec() });
+        let report = wire::report::decode(payload).map_err(|error| Bad::new(error.to_string(), payload.to_vec()));
         let partition = message.partition();
         if let Ok(report) = &report {
             let home = self.log.home(&report.dpu);

@@ -88,7 +88,7 @@ pub fn admit(report: Result<Report, Bad>, arrival: &Arrival, policy: &Policy) ->
                 None => admitted.push(key),
                 Some((reason, detail)) => {
                     let alone = Report { dpu: dpu.clone(), crossings: vec![Ok(key)], heartbeat: None, accept_clock: false };
-                    let bad = Bad { detail, payload: wire::report::encode_json(&alone) };
+                    let bad = Bad::new(detail, wire::report::encode_json(&alone));
                     quarantine.push(Quarantined { reason, ..quarantined(arrival, index, Some(&dpu), bad) });
                 }
             },
@@ -138,7 +138,7 @@ mod tests {
         let now = at("2024-01-01T00:00:00Z");
         let edge = now.plus_ms(300_000);
         let mut report = report(&[UnixMs::CLOCK_SET.plus_ms(-1), UnixMs::CLOCK_SET, now, edge, edge.plus_ms(1)]);
-        report.crossings.push(Err(Bad { detail: "no".to_owned(), payload: b"x".to_vec() }));
+        report.crossings.push(Err(Bad::new("no", b"x".to_vec())));
         let admission = admit(Ok(report), &arrival(now), &Policy::default());
         let (_, record) = admission.record.unwrap();
         assert_eq!(record.crossings.iter().map(|key| key.at).collect::<Vec<_>>(), [UnixMs::CLOCK_SET, now, edge]);
@@ -192,7 +192,7 @@ mod tests {
 
     #[test]
     fn an_unreadable_report_is_quarantined_whole() {
-        let bad = Bad { detail: "no".to_owned(), payload: vec![1, 2] };
+        let bad = Bad::new("no", vec![1, 2]);
         let admission = admit(Err(bad), &arrival(UnixMs::CLOCK_SET), &Policy::default());
         assert_eq!(admission.record, None);
         let row = &admission.quarantine[0];

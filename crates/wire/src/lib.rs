@@ -41,6 +41,21 @@ pub struct Bad {
     pub payload: Vec<u8>,
 }
 
+/// The longest text of what was wrong, in characters: it may quote what came.
+const DETAIL_MOST_CHARS: usize = 500;
+
+impl Bad {
+    /// A long detail is cut.
+    pub fn new(detail: impl Into<String>, payload: Vec<u8>) -> Self {
+        let mut detail: String = detail.into();
+        if let Some((end, _)) = detail.char_indices().nth(DETAIL_MOST_CHARS) {
+            detail.truncate(end);
+            detail.push('…');
+        }
+        Self { detail, payload }
+    }
+}
+
 /// A text or payload that cannot be read at all.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]

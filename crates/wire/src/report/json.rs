@@ -122,13 +122,13 @@ pub(super) fn decode_one(text: &str) -> Result<Result<Report, Bad>, WireError> {
     if report.is_err() {
         serde_json::from_str::<&RawValue>(text).map_err(|error| no_json(&error))?;
     }
-    Ok(report.map_err(|error| Bad { detail: error.0, payload: text.as_bytes().to_vec() }))
+    Ok(report.map_err(|error| Bad::new(error.0, text.as_bytes().to_vec())))
 }
 
 /// Reads a body of several reports.
 pub(super) fn decode_all(text: &str) -> Result<Vec<Result<Report, Bad>>, WireError> {
     let reports: Vec<&RawValue> = serde_json::from_str(text).map_err(|error| no_json(&error))?;
-    let decode = |raw: &RawValue| decode(raw.get()).map_err(|error| Bad { detail: error.0, payload: raw.get().as_bytes().to_vec() });
+    let decode = |raw: &RawValue| decode(raw.get()).map_err(|error| Bad::new(error.0, raw.get().as_bytes().to_vec()));
     Ok(reports.into_iter().map(decode).collect())
 }
 
@@ -155,14 +155,14 @@ pub(super) fn encode(report: &Report) -> Vec<u8> {
 pub(super) fn bad_crossing<C: Serialize>(dpu: &DpuId, boot: u64, crossing: C, detail: String) -> Bad {
     let crossings = vec![crossing];
     let alone = Written { dpu_id: dpu.as_str(), boot, crossings, heartbeat: None::<()>, accept_clock: false };
-    Bad { detail, payload: to_json(&alone) }
+    Bad::new(detail, to_json(&alone))
 }
 
 /// A heartbeat that cannot be read, as a report of its own.
 pub(super) fn bad_heartbeat<H: Serialize>(dpu: &DpuId, boot: u64, heartbeat: H, detail: &str) -> Bad {
     let crossings = Vec::<()>::new();
     let alone = Written { dpu_id: dpu.as_str(), boot, crossings, heartbeat: Some(heartbeat), accept_clock: false };
-    Bad { detail: format!("heartbeat: {detail}"), payload: to_json(&alone) }
+    Bad::new(format!("heartbeat: {detail}"), to_json(&alone))
 }
 
 /// Reads a crossing or a heartbeat.

@@ -308,3 +308,16 @@ fn survives(bytes: &[u8]) {
         assert_eq!((again.dpu, again.crossings.len(), again.crossings[0].is_err()), (read.dpu.clone(), 1, true), "{}", bad.detail);
     }
 }
+
+#[test]
+fn what_is_wrong_is_told_in_few_words_however_much_came() {
+    let long = "x".repeat(100_000);
+    for text in
+        [format!(r#"{{"dpu_id":"283","{long}":1}}"#), format!(r#"{{"dpu_id":"283","crossings":[{{"at":"{long}","direction":1}}]}}"#)]
+    {
+        let read = decode_body(text.as_bytes()).unwrap().pop().unwrap();
+        let bad = read.map(|mut report| report.crossings.pop().unwrap().unwrap_err()).unwrap_or_else(|bad| bad);
+        assert!((20..=501).contains(&bad.detail.chars().count()), "{}", bad.detail.len());
+        assert!(bad.payload.len() > 100_000);
+    }
+}
