@@ -51,14 +51,17 @@ const BUCKET: [&str; 15] = [
 ];
 const CROSSING: [&str; 7] = ["at", "event", "doorway", "dpu_id", "direction", "boot", "seq"];
 
+/// A pause, then how many hours it hung (`None`: for good), over which doorway, and whether +1 enters its first side.
+type Part = (i64, Option<i64>, usize, bool);
+
 /// A generated case; every time in ms before now.
 #[derive(Debug, Clone)]
 struct Case {
     zone: &'static str,
     resets: BTreeSet<(usize, i64, bool)>,
     capacity: Option<u32>,
-    /// For each DPU: a pause and how many hours it hung (`None`: for good), over which doorway, whether +1 enters the first side.
-    hung: Vec<Vec<(i64, Option<i64>, usize, bool)>>,
+    /// For each DPU.
+    hung: Vec<Vec<Part>>,
     corrections: Vec<(usize, i64, u32, bool)>,
     /// DPU, when, boot, seq, whether +1.
     crossings: Vec<(usize, i64, u64, u64, bool)>,
