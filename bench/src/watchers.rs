@@ -1,6 +1,6 @@
 //! Clients that watch a count: what each takes in memory, and how soon all hear of a crossing.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use occupancy::time::UnixMs;
@@ -17,6 +17,9 @@ use crate::served::{Program, Served};
 const CLIENTS: usize = 2_000;
 /// How many crossings they are told of, one after the other.
 const CROSSINGS: usize = 20;
+
+/// The pause before each: a space is told every 100 ms at most.
+const PACE: Duration = Duration::from_millis(200);
 
 /// A client that watches, and what it has not looked at.
 struct Watcher {
@@ -61,6 +64,7 @@ pub(crate) async fn told(program: &Program) -> Result<Vec<Figure>> {
     }
     let mut each = Latencies::default();
     for k in 0..CROSSINGS {
+        tokio::time::sleep(PACE).await;
         let Seen { at_ms, seq, .. } = now(1, k + 1)?;
         let at = UnixMs::new(at_ms)?;
         let body = format!(r#"{{"dpu_id":"d0","boot":1,"crossings":[{{"at":"{at}","direction":1,"seq":{seq}}}]}}"#);
