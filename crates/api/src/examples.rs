@@ -10,13 +10,14 @@ use occupancy::id::{CorrectionId, SpaceId};
 use occupancy::installation::InstallationError;
 use occupancy::topology::TopologyError;
 use query::{
-    CORRECTIONS_MOST, CorrectionFailed, Query, QueryError, REASON_MOST_CHARS, SPACES_MOST, StoreError, WATCH_SPACES_MOST, WatchFailed,
+    CORRECTIONS_MOST, CorrectionFailed, Query, QueryError, REASON_MOST_CHARS, SPACES_MOST, Source, StoreError, WATCH_SPACES_MOST,
+    WatchFailed,
 };
 
 use crate::conditional::Precondition;
 use crate::extract::{DOCUMENT_MOST_BYTES, REPORTS_MOST_BYTES};
-use crate::problem::{Kind, Problem};
-use crate::{crossings, extract, installations, manners, topology};
+use crate::problem::Problem;
+use crate::{crossings, extract, installations, manners, quarantine, topology};
 
 /// Of the problems with this status, one that the operations of this path do answer; `has_body` where it takes one.
 pub(crate) fn problem(path: &str, status: &str, has_body: bool) -> Option<Problem> {
@@ -57,7 +58,7 @@ fn not_found(path: &str) -> Option<Problem> {
     Some(match path {
         "/v1/corrections/{id}" => EditError::UnknownCorrection(correction()?).into(),
         "/v1/dpus/{id}" => QueryError::UnknownDpu("283".to_owned()).into(),
-        "/v1/quarantine/replay" => QueryError::NotQuarantined("http/0/1732227600000000/3".parse().ok()?).into(),
+        "/v1/quarantine/replay" => QueryError::NotQuarantined(row()?).into(),
         _ => QueryError::UnknownSpace("hal".to_owned()).into(),
     })
 }
@@ -86,7 +87,7 @@ fn against_rules(path: &str) -> Option<Problem> {
         "/v1/quarantine/replay" => {
             let unreadable = wire::report::decode(br#"{"dpu_id":"283","crossings":[{"at":"2018-02-26T16:06:02.903Z","direction":5}]}"#);
             let bad = unreadable.ok()?.crossings.into_iter().find_map(Result::err)?;
-            Problem::new(Kind::NotReplayable, format!("http/0/1732227600000000/3: it still cannot be read: {}", bad.detail))
+            quarantine::unreadable(&row()?, &bad.detail)
         }
         _ => QueryError::Ahead { at: "9999-12-31T23:59:59.999Z".parse().ok()?, latest: "2018-02-26T16:11:02.903Z".parse().ok()? }.into(),
     })
@@ -98,6 +99,10 @@ fn unavailable(path: &str) -> Option<Problem> {
         "/v1/crossings" | "/v1/quarantine/replay" => IntakeError::Busy { waiting: 1000, retry_after_s: 1 }.into(),
         _ => StoreError::Unavailable("no node answers".to_owned()).into(),
     })
+}
+
+fn row() -> Option<Source> {
+    "http/0/1732227600000000/3".parse().ok()
 }
 
 fn correction() -> Option<CorrectionId> {

@@ -104,12 +104,7 @@ pub(crate) struct Problem {
 impl Problem {
     /// A detail that names thousands of things is cut.
     pub(crate) fn new(kind: Kind, detail: impl Into<String>) -> Self {
-        let mut detail: String = detail.into();
-        if let Some((end, _)) = detail.char_indices().nth(DETAIL_MOST_CHARS) {
-            detail.truncate(end);
-            detail.push('…');
-        }
-        Self { kind, detail, retry_after_s: 1 }
+        Self { kind, detail: wire::cut(detail.into(), DETAIL_MOST_CHARS), retry_after_s: 1 }
     }
 
     /// As it is told.

@@ -232,19 +232,28 @@ fn source(id: &str) -> Result<Source, Problem> {
     })
 }
 
+fn not_replayable(source: &Source, why: &str) -> Problem {
+    Problem::new(Kind::NotReplayable, format!("{source}: {why}"))
+}
+
+/// What is said of a row whose input is as unreadable as it was.
+pub(crate) fn unreadable(source: &Source, why: &str) -> Problem {
+    not_replayable(source, &format!("it still cannot be read: {why}"))
+}
+
 /// A row as a report that will not be kept out again.
 fn readmitted(row: &Quarantined, accept_clock: bool) -> Result<Report, Problem> {
     let Quarantined { source, reason, detail, .. } = row;
-    let not = |why: String| Problem::new(Kind::NotReplayable, format!("{source}: {why}"));
+    let not = |why: &str| not_replayable(source, why);
     if *reason != Reason::Undecodable && !accept_clock {
-        return Err(not(format!("{detail}; where the DPU's clock was right after all, say so with \"accept_clock\": true")));
+        return Err(not(&format!("{detail}; where the DPU's clock was right after all, say so with \"accept_clock\": true")));
     }
-    let report = wire::report::decode(&row.payload).map_err(|error| not(format!("it still cannot be read: {error}")))?;
+    let report = wire::report::decode(&row.payload).map_err(|error| unreadable(source, &error.to_string()))?;
     if let Some(bad) = report.crossings.iter().find_map(|crossing| crossing.as_ref().err()) {
-        return Err(not(format!("it still cannot be read: {}", bad.detail)));
+        return Err(unreadable(source, &bad.detail));
     }
     if report.crossings.iter().flatten().any(|key| key.at == UnixMs::MAX) {
-        return Err(not("nothing can happen at the end of time".to_owned()));
+        return Err(not("nothing can happen at the end of time"));
     }
     Ok(Report { accept_clock, ..report })
 }

@@ -211,6 +211,8 @@ impl Query {
             }
             last = group.first().cloned();
         }
+        told.suspects.sort_by(|a, b| a.installation.cmp(&b.installation));
+        told.unjudged.sort_by(|(a, _), (b, _)| a.cmp(b));
         Ok(told)
     }
 
@@ -263,10 +265,8 @@ impl Suspects {
 
     fn add(&mut self, more: Self) {
         self.suspects.extend(more.suspects);
-        self.suspects.sort_by(|a, b| a.installation.cmp(&b.installation));
         self.beyond_doubt += more.beyond_doubt;
         self.unjudged.extend(more.unjudged);
-        self.unjudged.sort_by(|(a, _), (b, _)| a.cmp(b));
     }
 }
 

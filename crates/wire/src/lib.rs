@@ -47,13 +47,18 @@ const DETAIL_MOST_CHARS: usize = 500;
 impl Bad {
     /// A long detail is cut.
     pub fn new(detail: impl Into<String>, payload: Vec<u8>) -> Self {
-        let mut detail: String = detail.into();
-        if let Some((end, _)) = detail.char_indices().nth(DETAIL_MOST_CHARS) {
-            detail.truncate(end);
-            detail.push('…');
-        }
-        Self { detail, payload }
+        Self { detail: cut(detail.into(), DETAIL_MOST_CHARS), payload }
     }
+}
+
+/// A text for people, of which no more than so many characters are told.
+#[must_use]
+pub fn cut(mut text: String, most_chars: usize) -> String {
+    if let Some((end, _)) = text.char_indices().nth(most_chars) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
 }
 
 /// A text or payload that cannot be read at all.
