@@ -12,6 +12,9 @@ pub(crate) struct Args {
     /// A smaller run, in half a minute: to see that it works, not for figures
     #[arg(long)]
     pub quick: bool,
+    /// Measure at three sizes, each ten times the one before, and print how each figure grows
+    #[arg(long)]
+    pub growth: bool,
     /// Measure only this; may be given several times
     #[arg(long, value_enum, value_name = "PART")]
     pub only: Vec<Part>,

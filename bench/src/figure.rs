@@ -77,7 +77,7 @@ pub(crate) fn to_json(figures: &[Figure]) -> Vec<Value> {
 }
 
 /// Three digits that say something, thousands apart.
-fn number(value: f64) -> String {
+pub(crate) fn number(value: f64) -> String {
     if value < 100.0 {
         return format!("{value:.2}");
     }
