@@ -44,7 +44,7 @@ pub(crate) fn measure(
     let mut all = Vec::new();
     for doorways in DOORWAYS {
         let fleet = Fleet::new(doorways, plan.stored / doorways);
-        println!("counts of a room with one doorway, {} crossings of {doorways} doorways stored", fleet.crossings());
+        println!("counts of a room with one doorway, {} crossings stored, doorways: {doorways}", fleet.crossings());
         let questions = |counts| Questions { fleet: &fleet, rooms: doorways, counts };
         let mut add = |who, took: Took| {
             println!("  {who}: p50 {:.3} ms", took.p50_ms);
