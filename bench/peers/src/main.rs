@@ -35,7 +35,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use clap::Parser;
 use engines::Folder;
-use rustix::fs::statfs;
+use rustix::fs::{FsWord, statfs};
 use serde_json::json;
 use tokio::runtime::{Builder, Runtime};
 
@@ -98,7 +98,7 @@ fn measure(args: &Args, plan: &Plan, program: &Program, runtime: &Runtime, clust
         backlog.push(one);
     };
     let ours = Ours { program, runtime, topic: &topic, plan, fleet: &fleet };
-    add(ours.into_cassandra(&args.store)?);
+    add(ours.on_cassandra(&args.store)?);
     add(ours.embedded()?);
     if args.wants(Peer::First) {
         add(postgres::<First>(cluster, &topic, plan, &fleet)?);
@@ -127,8 +127,8 @@ fn postgres<D: Design>(cluster: &Cluster, topic: &Topic, plan: &Plan, fleet: &Fl
 
 /// Refuses a folder in memory: nothing would be durable there.
 fn on_disk(folder: &Path) -> Result<()> {
-    const TMPFS: i64 = 0x0102_1994;
-    if i64::from(statfs(folder)?.f_type) == TMPFS {
+    const TMPFS: FsWord = 0x0102_1994;
+    if statfs(folder)?.f_type == TMPFS {
         bail!("{} is in memory: set TMPDIR to a folder on a disk", folder.display());
     }
     Ok(())

@@ -38,7 +38,7 @@ impl Ours<'_> {
     }
 
     /// A consumer process into a new keyspace of the cluster, and an API process over it.
-    pub(crate) fn into_cassandra(&self, cluster: &str) -> Result<Measured> {
+    pub(crate) fn on_cassandra(&self, cluster: &str) -> Result<Measured> {
         let hosts = cluster.strip_prefix("cql://").with_context(|| format!("{cluster} is no cql:// URL"))?;
         let hosts = hosts.split('/').next().unwrap_or_default();
         let session = self.runtime.block_on(SessionBuilder::new().known_nodes(hosts.split(',')).build())?;
