@@ -5,6 +5,9 @@ use std::path::PathBuf;
 use clap::{Parser, ValueEnum};
 use serde_json::{Value, json};
 
+use crate::engines::{PARTITIONS, SLOTS};
+use crate::watchers::CLIENTS;
+
 /// Measures a release build of headcount: what it takes in, answers and needs
 #[derive(Debug, Parser)]
 #[command(name = "headcount-bench", version)]
@@ -149,6 +152,7 @@ impl Plan {
         json!({
             "connections": connections, "lanes": lanes, "large": large, "small": small, "spread": spread, "singles": singles,
             "reporting_dpus": reporting_dpus, "rounds": rounds, "reads": reads, "backlog": backlog, "steady_s": steady_s, "lookups": lookups, "walk": walk,
+            "partitions": PARTITIONS, "slots": SLOTS, "watchers": CLIENTS,
         })
     }
 }

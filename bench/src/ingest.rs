@@ -72,7 +72,7 @@ pub(crate) async fn singles(program: &Program, plan: &Plan) -> Result<Vec<Figure
     let synced = || "one row, one sync, one at a time";
     let rate = posted.each.len() as f64 / posted.took.as_secs_f64();
     Ok(vec![
-        Figure::new("single posts, 100 at once", rate, "posts/s").beside(synced(), bare.rows_per_s),
+        Figure::new("single posts, 100 at once", rate, "posts/s").id("posts").beside(synced(), bare.rows_per_s),
         Figure::new("single posts, 100 at once, p50", posted.each.percentile_ms(50), "ms").beside(synced(), bare.each.percentile_ms(50)),
         Figure::new("single posts, 100 at once, p99", posted.each.percentile_ms(99), "ms")
             .beside(synced(), bare.each.percentile_ms(99))
@@ -94,6 +94,7 @@ pub(crate) async fn many_dpus(program: &Program, plan: &Plan) -> Result<Vec<Figu
     served.check(&fleet).await?;
     served.stop()?;
     let rate = fleet.crossings() as f64 / posted.took.as_secs_f64();
-    let figure = Figure::new("batches of 1,000, of 1,000 DPUs", rate, "crossings/s").beside("the bare database", bare.rows_per_s);
+    let figure =
+        Figure::new("batches of 1,000, of 1,000 DPUs", rate, "crossings/s").id("gathered").beside("the bare database", bare.rows_per_s);
     Ok(vec![figure.aim(Aim::AtLeast(150_000.0))])
 }

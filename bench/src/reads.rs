@@ -55,7 +55,7 @@ pub(crate) async fn at_both_sizes(program: &Program, plan: &Plan) -> Result<Vec<
     large.served = Served::over(program, large.folder.path())?;
     figures.push(Figure::new("start over the large store", start.elapsed().as_secs_f64(), "s"));
     large.served.check(&large.fleet).await?;
-    figures.push(Figure::new("disk, at the end of ingest", per_crossing(full), "bytes/crossing").beside("as sent", sent));
+    figures.push(Figure::new("disk, at the end of ingest", per_crossing(full), "bytes/crossing").id("disk").beside("as sent", sent));
     let again = disk_bytes(large.folder.path())?;
     figures.push(Figure::new("disk, after a restart", per_crossing(again), "bytes/crossing").beside("as sent", sent));
 
@@ -105,9 +105,9 @@ async fn compare(plan: &Plan, name: &str, subject: Subject, connections: usize, 
     }
     let beside = || format!("at {} crossings", plan.small);
     let slower = median(at_small.iter().zip(&at_large).map(|(small, large)| small / large).collect());
-    let mut figures = vec![
-        Figure::new(format!("{name}: counts at {} crossings", plan.large), median(at_large), "reads/s").beside(beside(), median(at_small)),
-    ];
+    let counts = Figure::new(format!("{name}: counts at {} crossings", plan.large), median(at_large), "reads/s");
+    let counts = if matches!(subject, Subject::Room) && connections > 1 { counts.id("counts") } else { counts };
+    let mut figures = vec![counts.beside(beside(), median(at_small))];
     for percent in [50, 99] {
         let figure = Figure::new(format!("{name}: p{percent}"), large_each.percentile_ms(percent), "ms");
         figures.push(figure.beside(beside(), small_each.percentile_ms(percent)));
