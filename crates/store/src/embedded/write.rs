@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
 use std::sync::{MutexGuard, PoisonError};
 
 use fjall::{OwnedWriteBatch, PersistMode};
@@ -18,7 +19,7 @@ use crate::{AppendError, Commit, LedgerWrite, Quarantined, Settings, StoreError,
 
 impl Inner {
     pub(super) fn commit(&self, commit: &Commit) -> Result<(), StoreError> {
-        let writing = self.writing();
+        let mut writing = self.writing();
         let mut batch = self.batch();
         for write in &commit.ledgers {
             self.put_ledger(&mut batch, write)?;
@@ -26,28 +27,30 @@ impl Inner {
         for one in &commit.quarantine {
             self.put_quarantined(&mut batch, one)?;
         }
-        write(writing, batch)
+        write(&mut writing, batch)
     }
 
     pub(super) fn append(&self, expected: u64, edit: Vec<u8>) -> Result<(), AppendError> {
-        let writing = self.writing();
-        let found = self.revision()?;
+        let mut writing = self.writing();
+        let found = self.revision.load(Ordering::SeqCst);
         if found != expected {
             return Err(AppendError::Behind { expected, found });
         }
         let mut batch = self.batch();
         self.put(&mut batch, &StoreKey::Edit(found + 1), edit);
-        Ok(write(writing, batch)?)
+        write(&mut writing, batch)?;
+        self.revision.store(found + 1, Ordering::SeqCst);
+        Ok(())
     }
 
     pub(super) fn put_settings(&self, expected: &Settings, new: &Settings) -> Result<bool, StoreError> {
-        let writing = self.writing();
+        let mut writing = self.writing();
         if self.settings()? != *expected {
             return Ok(false);
         }
         let mut batch = self.batch();
         self.put(&mut batch, &StoreKey::Settings, new.encode()?);
-        write(writing, batch).map(|()| true)
+        write(&mut writing, batch).map(|()| true)
     }
 
     fn put_ledger(&self, batch: &mut OwnedWriteBatch, write: &LedgerWrite) -> Result<(), StoreError> {
@@ -134,10 +137,10 @@ impl Inner {
 }
 
 /// Makes a batch durable, if the volume has room for it.
-fn write(mut writing: MutexGuard<'_, Space>, batch: OwnedWriteBatch) -> Result<(), StoreError> {
+fn write(space: &mut Space, batch: OwnedWriteBatch) -> Result<(), StoreError> {
     if batch.is_empty() {
         return Ok(());
     }
-    writing.check()?;
+    space.check()?;
     batch.commit().map_err(store_error)
 }
