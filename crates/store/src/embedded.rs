@@ -16,6 +16,7 @@
 mod lay;
 mod ledger;
 mod look_up;
+mod sealed;
 mod space;
 mod write;
 
@@ -37,6 +38,7 @@ use occupancy::time::{Day, UnixMs};
 use crate::codec::corrupt;
 use crate::embedded::ledger::FjallLedger;
 use crate::embedded::look_up::Pace;
+use crate::embedded::sealed::Sealed;
 use crate::embedded::space::Space;
 use crate::key::{StoreKey, Table, decode_dpu, decode_revision, decode_source};
 use crate::open::Folder;
@@ -59,7 +61,7 @@ pub struct Options {
     pub create: bool,
     /// Writes are refused while the volume has less than this free, in bytes.
     pub reserve_bytes: u64,
-    /// Memory for blocks read from disk, in bytes.
+    /// Memory for what was read from disk, in bytes: half of it for blocks, half for what was found in them.
     pub cache_bytes: u64,
 }
 
@@ -83,6 +85,7 @@ struct Inner {
     writing: Mutex<Space>,
     /// The newest revision that is durable: whoever knows it asks the database for no edits.
     revision: AtomicU64,
+    sealed: Sealed,
     pace: Pace,
     /// Unlocked last.
     folder: Folder,
@@ -127,14 +130,15 @@ impl FjallStore {
     pub fn open_with(path: impl AsRef<Path>, options: &Options) -> Result<Self, OpenError> {
         let folder = Folder::open(path.as_ref(), options.create)?;
         let failed = |error| open_error(&folder.path, error);
-        let builder = Database::builder(folder.db()).cache_size(options.cache_bytes).max_journaling_size(JOURNALS_BYTES);
+        let builder = Database::builder(folder.db()).cache_size(options.cache_bytes / 2).max_journaling_size(JOURNALS_BYTES);
         let db = builder.open().map_err(failed)?;
         let tables = Tables::open(&db).map_err(failed)?;
         folder.sync()?;
         let damaged = |error: StoreError| OpenError::Damaged { path: folder.path.clone(), detail: error.to_string() };
         let revision = AtomicU64::new(tables.revision().map_err(damaged)?);
+        let sealed = Sealed::new(options.cache_bytes / 2);
         let writing = Mutex::new(Space::new(folder.path.clone(), options.reserve_bytes));
-        Ok(Self { inner: Arc::new(Inner { db, tables, writing, revision, pace: Pace::default(), folder }) })
+        Ok(Self { inner: Arc::new(Inner { db, tables, writing, revision, sealed, pace: Pace::default(), folder }) })
     }
 
     /// Runs blocking work where it may block.

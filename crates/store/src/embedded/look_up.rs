@@ -12,6 +12,7 @@ use occupancy::ledger::{Counters, Totals};
 use occupancy::time::UnixMs;
 
 use super::FjallStore;
+use super::sealed::Noted;
 use crate::StoreError;
 
 /// How long the look-ups of a call keep the thread they are asked on: some dozens, from memory.
@@ -76,13 +77,15 @@ impl FjallStore {
 
     pub(super) async fn look_up_totals(&self, before: &[(DpuId, UnixMs)]) -> Result<Vec<Totals>, StoreError> {
         let inner = Arc::clone(&self.inner);
-        let of_a_dpu: Vec<_> = before.chunk_by(|one, next| one.0 == next.0).map(<[_]>::to_vec).collect();
+        let of_one = |same: &[(DpuId, UnixMs)]| same.first().map(|(dpu, _)| (inner.sealed.note(dpu), same.to_vec()));
+        // Before the snapshot: see there.
+        let wanted: Vec<_> = before.chunk_by(|one, next| one.0 == next.0).filter_map(of_one).collect();
         let snapshot = inner.db.snapshot();
-        let totals = move |wanted: &Vec<(DpuId, UnixMs)>| {
-            let Some((dpu, _)) = wanted.first() else { return Ok(Vec::new()) };
-            let ledger = inner.ledger(&snapshot, dpu)?;
-            wanted.iter().map(|(_, at)| ledger.totals(*at)).collect::<Result<Vec<_>, StoreError>>()
+        let totals = move |(noted, same): &(Noted, Vec<(DpuId, UnixMs)>)| {
+            let Some((dpu, _)) = same.first() else { return Ok(Vec::new()) };
+            let ledger = inner.ledger(&snapshot, dpu)?.with(inner.sealed.kept(dpu, *noted));
+            same.iter().map(|(_, at)| ledger.totals(*at)).collect::<Result<Vec<_>, StoreError>>()
         };
-        Ok(self.look_up(&of_a_dpu, totals).await?.into_iter().flatten().collect())
+        Ok(self.look_up(&wanted, totals).await?.into_iter().flatten().collect())
     }
 }

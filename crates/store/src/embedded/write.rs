@@ -12,6 +12,7 @@ use occupancy::time::Day;
 use super::{Inner, segment_number, store_error};
 use crate::day::DayEntry;
 use crate::embedded::lay::{self, Laid};
+use crate::embedded::sealed::Changing;
 use crate::embedded::space::Space;
 use crate::key::StoreKey;
 use crate::value::Record;
@@ -20,9 +21,11 @@ use crate::{AppendError, Commit, LedgerWrite, Quarantined, Settings, StoreError,
 impl Inner {
     pub(super) fn commit(&self, commit: &Commit) -> Result<(), StoreError> {
         let mut writing = self.writing();
+        // Dropped before the next may write, and after this one has.
+        let mut changing = self.sealed.changing();
         let mut batch = self.batch();
         for write in &commit.ledgers {
-            self.put_ledger(&mut batch, write)?;
+            self.put_ledger(&mut batch, write, &mut changing)?;
         }
         for one in &commit.quarantine {
             self.put_quarantined(&mut batch, one)?;
@@ -53,7 +56,7 @@ impl Inner {
         write(&mut writing, batch).map(|()| true)
     }
 
-    fn put_ledger(&self, batch: &mut OwnedWriteBatch, write: &LedgerWrite) -> Result<(), StoreError> {
+    fn put_ledger(&self, batch: &mut OwnedWriteBatch, write: &LedgerWrite, changing: &mut Changing<'_>) -> Result<(), StoreError> {
         let bytes = self.record(&write.dpu)?;
         let stored = bytes.as_deref().map(value::read_record).transpose()?.unwrap_or_default();
         if stored.counters.is_some_and(|counters| counters.stamp_us > write.stamp_us) {
@@ -73,19 +76,22 @@ impl Inner {
                 if appends { lay::append(hot, write, hot_day) } else { self.merge(hot, write, hot_day)? }
             }
         };
-        self.put_days(batch, write, &laid)?;
+        if self.put_days(batch, write, &laid)? {
+            changing.also(&write.dpu);
+        }
         let record = Record { counters: write.counters.or(stored.counters), loose, hot: laid.hot };
         self.put(batch, &StoreKey::Counters(&write.dpu), value::record(&record));
         Ok(())
     }
 
-    /// Writes the days that change: their openings and segments.
-    fn put_days(&self, batch: &mut OwnedWriteBatch, write: &LedgerWrite, laid: &Laid) -> Result<(), StoreError> {
+    /// Writes the days that change: their openings and segments. Whether there are any.
+    fn put_days(&self, batch: &mut OwnedWriteBatch, write: &LedgerWrite, laid: &Laid) -> Result<bool, StoreError> {
         let LedgerWrite { dpu, openings, .. } = write;
         let segments = laid.segments.iter().filter_map(|rows| Some((segment::day_of(rows)?, rows)));
         let mut days: BTreeSet<Day> = openings.iter().map(|(day, _)| *day).chain(laid.kept.keys().copied()).collect();
         days.extend(segments.clone().map(|(day, _)| day));
         let mut segments = segments.peekable();
+        let changes = !days.is_empty();
         for day in days {
             let key = StoreKey::Day(dpu, Reverse(day));
             let stored = self.tables.days.get(key.encode()).map_err(store_error)?;
@@ -105,7 +111,7 @@ impl Inner {
             }
             self.put(batch, &key, entry.encode(day));
         }
-        Ok(())
+        Ok(changes)
     }
 
     fn merge(&self, hot: Vec<Row>, write: &LedgerWrite, hot_day: Option<Day>) -> Result<Laid, StoreError> {
