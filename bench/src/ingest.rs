@@ -1,5 +1,7 @@
 //! Crossings in over HTTP, each acknowledged only when it is on disk.
 
+use std::ops::Range;
+
 use anyhow::Result;
 
 use crate::args::Plan;
@@ -17,13 +19,13 @@ const SINGLES_AT_ONCE: usize = 100;
 const BARE_SINGLES: usize = 2_000;
 const BARE_MOST: usize = 2_000_000;
 
-/// Bodies of one DPU's crossings. A DPU's bodies go over one connection, so that they arrive in order.
-pub(crate) fn bodies(fleet: &Fleet, connections: usize, batch: usize) -> Result<Vec<Vec<Post>>> {
+/// Bodies of one DPU's crossings of these numbers. A DPU's bodies go over one connection, so that they arrive in order.
+pub(crate) fn bodies(fleet: &Fleet, numbers: Range<usize>, connections: usize, batch: usize) -> Result<Vec<Vec<Post>>> {
     let mut queues: Vec<Vec<Post>> = Vec::new();
     queues.resize_with(connections, Vec::new);
-    for first in (0..fleet.per_dpu).step_by(batch) {
+    for first in numbers.clone().step_by(batch) {
         for dpu in 0..fleet.dpus {
-            let (mut body, count) = (String::new(), batch.min(fleet.per_dpu - first));
+            let (mut body, count) = (String::new(), batch.min(numbers.end - first));
             put_report(&mut body, dpu, first, count)?;
             queues.get_mut(dpu % connections).into_iter().for_each(|queue| queue.push(Post::new(&body, count)));
         }
@@ -66,7 +68,7 @@ pub(crate) async fn singles(program: &Program, plan: &Plan) -> Result<Vec<Figure
     let folder = program.folder()?;
     let served = Served::over(program, folder.path())?;
     served.hang(&fleet).await?;
-    let mut posted = post_all(served.address, bodies(&fleet, SINGLES_AT_ONCE, 1)?).await?;
+    let mut posted = post_all(served.address, bodies(&fleet, 0..fleet.per_dpu, SINGLES_AT_ONCE, 1)?).await?;
     served.check(&fleet).await?;
     served.stop()?;
     let synced = || "one row, one sync, one at a time";

@@ -4,6 +4,7 @@
 
 mod args;
 mod bare;
+mod bare_served;
 mod client;
 mod engines;
 mod figure;
