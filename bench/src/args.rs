@@ -65,6 +65,8 @@ pub(crate) enum Part {
     Reads,
     /// On engines: a backlog of 100,000 DPUs, and the same rows by the bare driver
     Backlog,
+    /// On engines: a backlog from Kafka into memory, and a bare consume loop
+    Fold,
     /// On engines: a steady 1,700 crossings a second, from Kafka to an answer
     Steady,
     /// On engines: counts of spaces with one doorway, and one row by the bare driver
@@ -76,7 +78,7 @@ pub(crate) enum Part {
 impl Args {
     /// Whether to measure a part.
     pub(crate) fn wants(&self, part: Part) -> bool {
-        let on_engines = matches!(part, Part::Backlog | Part::Steady | Part::Lookups | Part::Walk);
+        let on_engines = matches!(part, Part::Backlog | Part::Fold | Part::Steady | Part::Lookups | Part::Walk);
         on_engines == self.kafka.is_some() && (self.only.is_empty() || self.only.contains(&part))
     }
 }
@@ -104,6 +106,8 @@ pub(crate) struct Plan {
     pub reads: usize,
     /// Crossings of the backlog on engines.
     pub backlog: usize,
+    /// Crossings of the backlog that goes into memory.
+    pub fold: usize,
     /// How long the steady load on engines lasts, in s.
     pub steady_s: usize,
     /// Counts a round on engines.
@@ -129,6 +133,7 @@ impl Plan {
             rounds: size(None, 10, 4),
             reads: size(None, 10_000, 2_000),
             backlog: size(None, 1_000_000, 50_000),
+            fold: size(None, 5_000_000, 200_000),
             steady_s: size(None, 60, 5),
             lookups: size(None, 2_000, 200),
             walk: size(None, 2_000_000, 100_000),
@@ -136,22 +141,50 @@ impl Plan {
     }
 
     pub(crate) fn text(&self) -> String {
-        let Self { connections, lanes, large, small, spread, singles, reporting_dpus, rounds, reads, backlog, steady_s, lookups, walk } =
-            self;
+        let Self {
+            connections,
+            lanes,
+            large,
+            small,
+            spread,
+            singles,
+            reporting_dpus,
+            rounds,
+            reads,
+            backlog,
+            fold,
+            steady_s,
+            lookups,
+            walk,
+        } = self;
         format!(
             "settings: {connections} connections, {lanes} lanes; {large} crossings in bodies of one DPU, {spread} in bodies of 1,000 DPUs, \
              {singles} one by one;\n  {rounds} rounds of {reads} reads at {small} and {large} crossings; {reporting_dpus} DPUs for memory;\n  on engines: \
-             a backlog of {backlog}, {steady_s} s of a steady load, {rounds} rounds of {lookups} counts, \
+             backlogs of {backlog} and {fold}, {steady_s} s of a steady load, {rounds} rounds of {lookups} counts, \
              a history of {walk}"
         )
     }
 
     pub(crate) fn to_json(self) -> Value {
-        let Self { connections, lanes, large, small, spread, singles, reporting_dpus, rounds, reads, backlog, steady_s, lookups, walk } =
-            self;
+        let Self {
+            connections,
+            lanes,
+            large,
+            small,
+            spread,
+            singles,
+            reporting_dpus,
+            rounds,
+            reads,
+            backlog,
+            fold,
+            steady_s,
+            lookups,
+            walk,
+        } = self;
         json!({
             "connections": connections, "lanes": lanes, "large": large, "small": small, "spread": spread, "singles": singles,
-            "reporting_dpus": reporting_dpus, "rounds": rounds, "reads": reads, "backlog": backlog, "steady_s": steady_s, "lookups": lookups, "walk": walk,
+            "reporting_dpus": reporting_dpus, "rounds": rounds, "reads": reads, "backlog": backlog, "fold": fold, "steady_s": steady_s, "lookups": lookups, "walk": walk,
             "partitions": PARTITIONS, "slots": SLOTS, "watchers": CLIENTS,
         })
     }

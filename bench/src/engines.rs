@@ -2,6 +2,7 @@
 
 mod backlog;
 mod bare;
+mod fold;
 mod lookups;
 mod steady;
 mod walks;
@@ -65,6 +66,9 @@ pub(crate) async fn measure(program: &Program, args: &Args, plan: &Plan) -> Resu
     if args.wants(Part::Backlog) {
         figures.extend(backlog::drained(&engines, plan).await?);
     }
+    if args.wants(Part::Fold) {
+        figures.extend(fold::folded(&engines, plan).await?);
+    }
     if args.wants(Part::Steady) {
         figures.extend(steady::visible(&engines, plan).await?);
     }
@@ -106,14 +110,20 @@ impl Engines<'_> {
         let keyspace = format!("bench_{name}_{}", self.run);
         let store = format!("{}/{keyspace}", self.nodes);
         self.program.run(&["migrate", "--store", &store, "--replication", "1", "--slots", &slots.to_string()])?;
-        let topic = keyspace.replace('_', ".");
+        let topic = self.topic(name).await?;
+        Ok(Path { engines: self, keyspace, store, topic })
+    }
+
+    /// A topic named after what it is for.
+    async fn topic(&self, name: &str) -> Result<String> {
+        let topic = format!("bench_{name}_{}", self.run).replace('_', ".");
         let admin: AdminClient<DefaultClientContext> = ClientConfig::new().set("bootstrap.servers", &self.brokers).create()?;
         let new =
             NewTopic::new(&topic, i32::try_from(PARTITIONS)?, TopicReplication::Fixed(1)).set("message.timestamp.type", "LogAppendTime");
         for made in admin.create_topics([&new], &AdminOptions::new()).await? {
             made.map_err(|(topic, error)| anyhow::anyhow!("the topic {topic} cannot be made: {error}"))?;
         }
-        Ok(Path { engines: self, keyspace, store, topic })
+        Ok(topic)
     }
 
     /// A producer as firmware should have one.
@@ -142,18 +152,27 @@ impl Path<'_> {
     }
 }
 
+/// A client that consumes as the program's does.
+fn consumer(brokers: &str, group: &str) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", brokers).set("group.id", group).set("auto.offset.reset", "earliest");
+    config.set("enable.auto.commit", "false").set("partition.assignment.strategy", "cooperative-sticky");
+    config.set("queued.max.messages.kbytes", "16384").set("fetch.queue.backoff.ms", "20");
+    config
+}
+
 /// Produces everything a fleet saw, turn about, a record for each crossing.
-fn send_all(path: &Path<'_>, fleet: &Fleet) -> Result<()> {
-    send_gathered(path, fleet, 1)
+fn send_all(engines: &Engines<'_>, topic: &str, fleet: &Fleet) -> Result<()> {
+    send_gathered(engines, topic, fleet, 1)
 }
 
 /// Produces everything a fleet saw, turn about, so many crossings in a record.
-fn send_gathered(path: &Path<'_>, fleet: &Fleet, gathered: usize) -> Result<()> {
-    let producer = path.engines.producer()?;
+fn send_gathered(engines: &Engines<'_>, topic: &str, fleet: &Fleet, gathered: usize) -> Result<()> {
+    let producer = engines.producer()?;
     for first in (0..fleet.per_dpu).step_by(gathered) {
         for dpu in 0..fleet.dpus {
             let some = (first..fleet.per_dpu.min(first + gathered)).map(|k| seen(dpu, k));
-            send(&producer, &path.topic, &format!("d{dpu}"), some)?;
+            send(&producer, topic, &format!("d{dpu}"), some)?;
         }
     }
     flush(&producer)

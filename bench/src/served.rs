@@ -50,6 +50,7 @@ impl Program {
 pub(crate) struct Served {
     child: Child,
     pub(crate) address: SocketAddr,
+    metrics: SocketAddr,
 }
 
 impl Served {
@@ -67,14 +68,16 @@ impl Served {
         command.args(words).env("HEADCOUNT_LOG", "warn").env_remove("HEADCOUNT_KAFKA").env_remove("HEADCOUNT_STORE");
         let mut child = command.stdout(Stdio::piped()).spawn()?;
         let mut lines = BufReader::new(child.stdout.take().context("the server has no output")?).lines();
-        let mut words = lines.by_ref().map_while(Result::ok).flat_map(|line| line.split(' ').map(str::to_owned).collect::<Vec<_>>());
-        let address = words
-            .find_map(|word| word.strip_prefix("http://")?.split('/').next()?.parse().ok())
-            .context("the server did not say where it answers")?;
-        drop(words);
+        let mut address = None;
+        let metrics = lines.by_ref().map_while(Result::ok).find_map(|line| {
+            let said = line.split(' ').find_map(|word| word.strip_prefix("http://")?.split('/').next()?.parse().ok());
+            address = address.or(said);
+            said.filter(|_| line.ends_with("/metrics"))
+        });
+        let (address, metrics) = address.zip(metrics).context("the server did not say where it answers")?;
         // What it says later must not fill the pipe; the thread ends with the server.
         std::thread::spawn(move || lines.for_each(drop));
-        Ok(Self { child, address })
+        Ok(Self { child, address, metrics })
     }
 
     /// Makes the spaces and doorways of a fleet.
@@ -88,9 +91,9 @@ impl Served {
         Connection::to(self.address).await?.succeed(&put).await.map(drop)
     }
 
-    /// The value of a metric, its labels included in the name; `address` must be that of its metrics.
+    /// The value of a metric, its labels included in the name.
     pub(crate) async fn metric(&self, name: &str) -> Result<f64> {
-        let mut connection = Connection::to(self.address).await?;
+        let mut connection = Connection::to(self.metrics).await?;
         let text = connection.succeed(&request("GET", "/metrics", "", "")).await?;
         let value = text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
         value.with_context(|| format!("there is no metric {name}"))
@@ -98,11 +101,7 @@ impl Served {
 
     /// The time it has kept processors busy, in s.
     pub(crate) fn busy_s(&self) -> Result<f64> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        let fields = stat.rsplit_once(") ").context("the kernel does not tell the time used")?.1;
-        // Fields 14 and 15, in ticks of 10 ms; the name, field 2, ends in ") ".
-        let ticks: u64 = fields.split(' ').skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
-        Ok(ticks as f64 / 100.0)
+        busy_s(&self.child.id().to_string())
     }
 
     /// Its resident set, in MB.
@@ -147,6 +146,15 @@ impl Drop for Served {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The time a process has kept processors busy, in s.
+pub(crate) fn busy_s(process: &str) -> Result<f64> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
+    let fields = stat.rsplit_once(") ").context("the kernel does not tell the time used")?.1;
+    // Fields 14 and 15, in ticks of 10 ms; the name, field 2, ends in ") ".
+    let ticks: u64 = fields.split(' ').skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
+    Ok(ticks as f64 / 100.0)
 }
 
 /// What a folder takes on disk, in bytes.

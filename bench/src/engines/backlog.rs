@@ -73,7 +73,7 @@ impl Drained {
 
 /// Produces the backlog, then has one consumer process take it in.
 pub(super) async fn drain(path: &Path<'_>, fleet: &Fleet) -> Result<Drained> {
-    send_all(path, fleet)?;
+    send_all(path.engines, &path.topic, fleet)?;
     let consumer = path.ingest()?;
     let (mut first, begun) = (None, Instant::now());
     // From the first look that finds something: joining the group is not what is measured.

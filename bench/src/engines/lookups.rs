@@ -22,7 +22,7 @@ pub(super) async fn answered(engines: &Engines<'_>, plan: &Plan) -> Result<Vec<F
     println!("counts of rooms with one doorway, at random instants");
     let path = engines.path("lookups", SLOTS).await?;
     let fleet = Fleet::new(ROOMS, PER_DPU);
-    send_all(&path, &fleet)?;
+    send_all(engines, &path.topic, &fleet)?;
     let consumer = path.ingest()?;
     until_taken_in(&consumer, fleet.crossings()).await?;
     consumer.stop()?;

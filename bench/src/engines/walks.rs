@@ -30,7 +30,7 @@ pub(super) async fn walked(engines: &Engines<'_>, plan: &Plan) -> Result<Vec<Fig
     let fleet = Fleet::new(DPUS, plan.walk / DPUS);
     println!("history of a campus of {DPUS} doorways, over {} crossings", fleet.crossings());
     let path = engines.path("walks", SLOTS).await?;
-    send_gathered(&path, &fleet, GATHERED)?;
+    send_gathered(engines, &path.topic, &fleet, GATHERED)?;
     let consumer = path.ingest()?;
     until_taken_in(&consumer, fleet.crossings()).await?;
     consumer.stop()?;
