@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 
 use crate::engines::SLOTS;
 use crate::kafka::PARTITIONS;
-use crate::watchers::CLIENTS;
 
 /// Measures a release build of headcount: what it takes in, answers and needs
 #[derive(Debug, Parser)]
@@ -32,6 +31,9 @@ pub(crate) struct Args {
     /// DPUs that report once each while memory is watched [default: 100000, quick: 10000]
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1_000..=200_000))]
     pub reporting_dpus: Option<u64>,
+    /// Clients that watch a count; each needs a descriptor here and one in the server [default: 10000, quick: 1000]
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    pub watchers: Option<u64>,
     /// Connections that post batches, and those that read
     #[arg(long, value_name = "NUMBER", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=100))]
     pub connections: u16,
@@ -47,6 +49,9 @@ pub(crate) struct Args {
     /// Measure on this cluster; keyspaces and topics of their own are made there, and left there
     #[arg(long, env = "HEADCOUNT_STORE", value_name = "cql://HOST,...", requires = "kafka")]
     pub store: Option<String>,
+    /// Answer every request with this, and do nothing else
+    #[arg(long, hide = true, value_name = "TEXT")]
+    pub bare_http: Option<String>,
     /// Where temporary stores go; on a disk, not in memory [default: beside this program]
     #[arg(long, value_name = "FOLDER")]
     pub folder: Option<PathBuf>,
@@ -61,8 +66,10 @@ pub(crate) enum Part {
     Spread,
     /// Memory when 100,000 DPUs have reported
     Memory,
-    /// 2,000 clients that watch a count
+    /// Clients that watch a count
     Watchers,
+    /// Counts of now, and bare HTTP
+    Now,
     /// Bodies of 1,000 crossings of one DPU, and counts at two sizes
     Reads,
     /// On engines: a backlog of 100,000 DPUs, and the same rows by the bare driver
@@ -106,6 +113,10 @@ pub(crate) struct Plan {
     pub rounds: usize,
     /// Reads a round.
     pub reads: usize,
+    /// How long half of the load lasts, in s.
+    pub half_load_s: usize,
+    /// Clients that watch a count.
+    pub watchers: usize,
     /// Crossings of the backlog on engines.
     pub backlog: usize,
     /// Crossings of the backlog that goes into memory.
@@ -134,6 +145,8 @@ impl Plan {
             reporting_dpus: size(args.reporting_dpus, 100_000, 10_000),
             rounds: size(None, 10, 4),
             reads: size(None, 10_000, 2_000),
+            half_load_s: size(None, 10, 2),
+            watchers: size(args.watchers, 10_000, 1_000),
             backlog: size(None, 1_000_000, 50_000),
             fold: size(None, 5_000_000, 200_000),
             steady_s: size(None, 60, 5),
@@ -153,6 +166,8 @@ impl Plan {
             reporting_dpus,
             rounds,
             reads,
+            half_load_s,
+            watchers,
             backlog,
             fold,
             steady_s,
@@ -161,7 +176,8 @@ impl Plan {
         } = self;
         format!(
             "settings: {connections} connections, {lanes} lanes; {large} crossings in bodies of one DPU, {spread} in bodies of 1,000 DPUs, \
-             {singles} one by one;\n  {rounds} rounds of {reads} reads at {small} and {large} crossings; {reporting_dpus} DPUs for memory;\n  on engines: \
+             {singles} one by one;\n  {rounds} rounds of {reads} reads at {small} and {large} crossings; {half_load_s} s at half of a load; \
+             {reporting_dpus} DPUs for memory; {watchers} clients watch;\n  on engines: \
              backlogs of {backlog} and {fold}, {steady_s} s of a steady load, {rounds} rounds of {lookups} counts, \
              a history of {walk}"
         )
@@ -174,9 +190,8 @@ impl Plan {
             plan: Plan,
             partitions: i32,
             slots: u32,
-            watchers: usize,
         }
-        json!(Settings { plan: self, partitions: PARTITIONS, slots: SLOTS, watchers: CLIENTS })
+        json!(Settings { plan: self, partitions: PARTITIONS, slots: SLOTS })
     }
 }
 

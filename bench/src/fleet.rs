@@ -62,23 +62,28 @@ impl Fleet {
 
     /// The spaces, doorways and installations, as the document of the root `campus`.
     pub(crate) fn topology(&self) -> String {
-        self.document("", |dpu| format!("room-{}", dpu / 2))
+        self.topology_from("04:00")
+    }
+
+    /// The same, with days that begin at a time of the clock.
+    pub(crate) fn topology_from(&self, reset: &str) -> String {
+        self.document(reset, "", |dpu| format!("room-{}", dpu / 2))
     }
 
     /// The same, with a hall in the room behind each doorway.
     pub(crate) fn with_halls(&self) -> String {
         let halls = (0..self.dpus).map(|dpu| format!(r#",{{"id":"hall-{dpu}","parent":"room-{}"}}"#, dpu / 2));
-        self.document(&halls.collect::<String>(), |dpu| format!("hall-{dpu}"))
+        self.document("04:00", &halls.collect::<String>(), |dpu| format!("hall-{dpu}"))
     }
 
     /// With more spaces than the rooms, and what is behind the doorway of each DPU.
-    fn document(&self, more: &str, behind: impl Fn(usize) -> String) -> String {
+    fn document(&self, reset: &str, more: &str, behind: impl Fn(usize) -> String) -> String {
         let rooms = (0..self.rooms()).map(|room| format!(r#",{{"id":"room-{room}","parent":"campus"}}"#));
         let doorways = (0..self.dpus).map(|dpu| format!(r#"{{"id":"door-{dpu}","between":["outside","{}"]}}"#, behind(dpu)));
         let hung = (0..self.dpus)
             .map(|dpu| format!(r#"{{"dpu":"d{dpu}","doorway":"door-{dpu}","enters":"{}","from":"2024-01-01T00:00:00Z"}}"#, behind(dpu)));
         format!(
-            r#"{{"space":[{{"id":"campus","time_zone":"UTC"}}{}{more}],"reset":[{{"space":"campus","at":"04:00","from":"2024-01-01T00:00:00Z"}}],"doorway":[{}],"installation":[{}]}}"#,
+            r#"{{"space":[{{"id":"campus","time_zone":"UTC"}}{}{more}],"reset":[{{"space":"campus","at":"{reset}","from":"2024-01-01T00:00:00Z"}}],"doorway":[{}],"installation":[{}]}}"#,
             rooms.collect::<String>(),
             doorways.collect::<Vec<_>>().join(","),
             hung.collect::<Vec<_>>().join(","),

@@ -15,6 +15,7 @@ mod ingest;
 mod kafka;
 mod machine;
 mod memory;
+mod now;
 mod reads;
 mod served;
 mod watchers;
@@ -27,6 +28,7 @@ use serde_json::{Value, json};
 use tokio::runtime::Builder;
 
 use crate::args::{Args, Part, Plan};
+use crate::bare_served::BareServed;
 use crate::figure::{Figure, print, to_json};
 use crate::growth::Step;
 use crate::served::Program;
@@ -42,6 +44,9 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<()> {
+    if let Some(what) = &args.bare_http {
+        return BareServed::alone(what);
+    }
     let plan = Plan::of(args);
     let program = Program::find(args)?;
     let machine = machine::describe(&program)?;
@@ -87,7 +92,10 @@ async fn measure(program: &Program, args: &Args, plan: &Plan) -> Result<Vec<Figu
         figures.extend(memory::reported(program, plan).await?);
     }
     if args.wants(Part::Watchers) {
-        figures.extend(watchers::told(program).await?);
+        figures.extend(watchers::told(program, plan).await?);
+    }
+    if args.wants(Part::Now) {
+        figures.extend(now::measured(program, plan).await?);
     }
     if args.wants(Part::Reads) {
         figures.extend(reads::at_both_sizes(program, plan).await?);

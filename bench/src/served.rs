@@ -33,6 +33,11 @@ impl Program {
         Ok(Self { path, folder: args.folder.clone().unwrap_or_else(|| beside.to_owned()), lanes: args.lanes })
     }
 
+    /// This program, which can serve too.
+    pub(crate) fn itself(&self) -> Result<Self> {
+        Ok(Self { path: std::env::current_exe()?, folder: self.folder.clone(), lanes: self.lanes })
+    }
+
     /// A folder that is gone when dropped.
     pub(crate) fn folder(&self) -> Result<TempDir> {
         tempfile::Builder::new().prefix("bench-").tempdir_in(&self.folder).context("no temporary folder can be made")

@@ -10,6 +10,7 @@
 
 #![allow(unused_qualifications, reason = "in what utoipa's macros make of routes")]
 
+mod compress;
 mod conditional;
 mod corrections;
 mod count;
@@ -37,25 +38,26 @@ mod status;
 mod suspects;
 mod topology;
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
 use ingest::Intake;
 use occupancy::time::UnixMs;
 use query::{Query, Watch};
-use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::compression::CompressionLayer;
 
 pub use health::{Ready, probes};
-pub use live::LocalFeed;
+pub use live::{Endless, LocalFeed};
 pub use manners::{Manners, Peer};
 pub use metrics::{HttpMetrics, metrics_app};
 pub use openapi::openapi;
 
+use compress::Takes;
 use manners::Limit;
 use problem::{Kind, Problem};
 
@@ -101,25 +103,49 @@ pub fn app(app: App) -> Router {
         .method_not_allowed_fallback(async |request: Request| {
             Problem::new(Kind::MethodNotAllowed, format!("{} is not possible at {}", request.method(), request.uri().path()))
         })
-        .layer(from_fn(conditional::tag))
-        .layer(from_fn_with_state(Duration::from_millis(app.timeout_ms), give_up))
-        .layer(CatchPanicLayer::custom(|_| Problem::new(Kind::Internal, "the server could not answer; its log says why").into_response()))
-        .layer(CompressionLayer::new());
-    let Manners { cors_origins, requests_per_second, proxies } = &app.manners;
-    let routes = match requests_per_second {
-        Some(most) => routes.layer(from_fn_with_state(Limit::new(*most, *proxies), manners::limit)),
-        None => routes,
-    };
+        .layer(from_fn_with_state(Bounds::of(&app), within));
+    let cors_origins = &app.manners.cors_origins;
     // Outside of the limit: a page may read that it asked too often.
     let routes = if cors_origins.is_empty() { routes } else { routes.layer(manners::cors(cors_origins)) };
-    routes.layer(from_fn_with_state(app.metrics.clone(), metrics::measure)).layer(from_fn(manners::identify)).with_state(Arc::new(app))
+    routes.layer(from_fn_with_state(app.metrics.clone(), seen)).with_state(Arc::new(app))
 }
 
-/// Gives up a request that takes too long.
-async fn give_up(State(timeout): State<Duration>, request: Request, next: Next) -> Response {
-    let answer = tokio::time::timeout(timeout, next.run(request)).await;
-    answer.unwrap_or_else(|_| {
-        Problem::new(Kind::Timeout, format!("no answer within {} ms: try again; sending again is safe", timeout.as_millis()))
-            .into_response()
-    })
+// Few layers, and all that can be in one: for every request each clones all that is within it, and boxes it anew.
+
+/// Gives a request an id, counts and times it.
+async fn seen(State(metrics): State<HttpMetrics>, request: Request, next: Next) -> Response {
+    manners::identify(request, |request| metrics::measure(metrics, request, next)).await
+}
+
+/// How often one address may ask, and how long an answer may take.
+#[derive(Clone)]
+struct Bounds {
+    limit: Option<Limit>,
+    timeout: Duration,
+}
+
+impl Bounds {
+    fn of(app: &App) -> Self {
+        let Manners { requests_per_second, proxies, .. } = app.manners;
+        let limit = requests_per_second.map(|most| Limit::new(most, proxies));
+        Self { limit, timeout: Duration::from_millis(app.timeout_ms) }
+    }
+}
+
+/// Answers, whatever becomes of the route; tagged, and compressed where the client takes that.
+async fn within(State(Bounds { limit, timeout }): State<Bounds>, request: Request, next: Next) -> Response {
+    if let Some(refused) = limit.and_then(|limit| limit.refuses(&request)) {
+        return refused.into_response();
+    }
+    let takes = Takes::of(request.headers());
+    let answer = AssertUnwindSafe(tokio::time::timeout(timeout, conditional::tag(request, next))).catch_unwind().await;
+    let answer = match answer {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(_)) => {
+            let detail = format!("no answer within {} ms: try again; sending again is safe", timeout.as_millis());
+            Problem::new(Kind::Timeout, detail).into_response()
+        }
+        Err(_) => Problem::new(Kind::Internal, "the server could not answer; its log says why").into_response(),
+    };
+    takes.compress(answer).await
 }

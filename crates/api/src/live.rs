@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
-use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderName};
 use axum::response::{IntoResponse, Response};
 use futures_util::{Stream, StreamExt, stream};
 use ingest::{CountersFeed, FeedError};
@@ -17,6 +18,7 @@ use occupancy::ledger::Change;
 use occupancy::time::UnixMs;
 use query::{News, Watch};
 use serde::Serialize;
+use tokio::time::{MissedTickBehavior, interval_at};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -51,8 +53,14 @@ impl CountersFeed for LocalFeed {
     }
 }
 
-/// How often a comment shows that the connection lives, where nothing else is told.
+/// How often a comment shows that the connection lives.
 const HEARTBEAT: Duration = Duration::from_secs(15);
+/// That comment.
+const ALIVE: &[u8] = b": alive\n\n";
+
+/// Marks an answer without end: for its connection no other answer comes, so all that is kept for others can go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Endless;
 
 pub(crate) fn router() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(live))
@@ -122,12 +130,33 @@ async fn live(State(app): State<Arc<App>>, Params(pairs): Params<Vec<(String, St
     let watcher = app.watch.subscribe(&spaces).await?;
     // Who comes again missed whatever happened meanwhile.
     let missed = if headers.contains_key("last-event-id") { spaces.into_iter().collect() } else { BTreeSet::new() };
-    let events = told(watcher.into_stream(), missed);
-    let heartbeat = KeepAlive::new().interval(HEARTBEAT).text("alive");
-    let mut response = Sse::new(events).keep_alive(heartbeat).into_response();
+    Ok(response(told(watcher.into_stream(), missed)))
+}
+
+/// Events as an answer.
+fn response(events: impl Stream<Item = Bytes> + Send + 'static) -> Response {
+    let body = Body::from_stream(alive(events).map(Ok::<_, Infallible>));
     // Proxies that gather an answer before they pass it on would gather without end.
-    response.headers_mut().insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
-    Ok(response)
+    let at_once = (HeaderName::from_static("x-accel-buffering"), "no");
+    let mut response = ([(CONTENT_TYPE, "text/event-stream"), (CACHE_CONTROL, "no-cache"), at_once], body).into_response();
+    response.extensions_mut().insert(Endless);
+    response
+}
+
+/// The events, and comments between them.
+fn alive(events: impl Stream<Item = Bytes> + Send) -> impl Stream<Item = Bytes> + Send {
+    // Not put off by each event: that would cost more than the few comments that nobody needs.
+    let mut beat = interval_at(tokio::time::Instant::now() + HEARTBEAT, HEARTBEAT);
+    // None is made up for to one who did not read.
+    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    stream::unfold((Box::pin(events), beat), async |(mut events, mut beat)| {
+        let next = tokio::select! {
+            biased;
+            next = events.next() => next?,
+            _ = beat.tick() => Bytes::from_static(ALIVE),
+        };
+        Some((next, (events, beat)))
+    })
 }
 
 fn watched(pairs: &[(String, String)]) -> Result<Vec<SpaceId>, Problem> {
@@ -139,27 +168,33 @@ fn watched(pairs: &[(String, String)]) -> Result<Vec<SpaceId>, Problem> {
 }
 
 /// The news as events; that something was missed of a space comes after its first count.
-fn told(news: impl Stream<Item = News> + Send, mut missed: BTreeSet<SpaceId>) -> impl Stream<Item = Result<Event, Infallible>> + Send {
-    let all = news.flat_map(move |news| {
+fn told(news: impl Stream<Item = News> + Send, mut missed: BTreeSet<SpaceId>) -> impl Stream<Item = Bytes> + Send {
+    news.map(move |news| {
         let missed = if let News::Count(count) = &news { missed.take(&count.space) } else { None };
-        stream::iter([news].into_iter().chain(missed.map(|space| News::Revised { space, from: UnixMs::MIN })))
-    });
-    all.map(|news| {
-        // What is told is made of texts and numbers: it always becomes JSON.
-        Ok(event(&news).unwrap_or_else(|_| Event::default().comment("an event could not be written")))
+        match missed {
+            None => event(&news),
+            Some(space) => [event(&news), event(&News::Revised { space, from: UnixMs::MIN })].concat().into(),
+        }
     })
 }
 
-fn event(news: &News) -> Result<Event, axum::Error> {
+/// An event as it is sent; that of a count is written once for all who are told it.
+fn event(news: &News) -> Bytes {
     match news {
-        News::Count(count) => Event::default().event("count").id(count.at.to_string()).json_data(CountAnswer::of(count)),
+        News::Count(count) => Bytes::from_owner(count.written(|count| write(&format!("count\nid: {}", count.at), &CountAnswer::of(count)))),
         News::Revised { space, from } => {
             let from = Some(*from).filter(|from| *from > UnixMs::MIN).map(Instant);
-            Event::default().event("revised").json_data(Revised { space: space.as_str(), from })
+            write("revised", &Revised { space: space.as_str(), from }).into()
         }
-        News::Stalled { space, why } => Event::default().event("stalled").json_data(Stalled { space: space.as_str(), detail: why }),
-        News::Removed { space } => Event::default().event("removed").json_data(Removed { space: space.as_str() }),
+        News::Stalled { space, why } => write("stalled", &Stalled { space: space.as_str(), detail: why }).into(),
+        News::Removed { space } => write("removed", &Removed { space: space.as_str() }).into(),
     }
+}
+
+fn write(head: &str, data: &impl Serialize) -> Vec<u8> {
+    // What is told is made of texts and numbers: it always becomes JSON, which has no line breaks.
+    let json = serde_json::to_string(data).unwrap_or_default();
+    format!("event: {head}\ndata: {json}\n\n").into_bytes()
 }
 
 #[cfg(test)]
@@ -172,7 +207,7 @@ mod tests {
     async fn the_example_is_what_is_told() {
         let news = News::Revised { space: "hall".parse().unwrap(), from: "2005-08-01T18:40:00Z".parse().unwrap() };
         let events = told(stream::iter([news]), BTreeSet::new());
-        let told = Sse::new(events).into_response().into_body().collect().await.unwrap().to_bytes();
+        let told = response(events).into_body().collect().await.unwrap().to_bytes();
         let described = serde_json::to_value(crate::openapi()).unwrap();
         let example = &described["paths"]["/v1/live"]["get"]["responses"]["200"]["content"]["text/event-stream"]["example"];
         assert_eq!(std::str::from_utf8(&told).unwrap(), example.as_str().unwrap());

@@ -6,10 +6,9 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use tower_http::cors::{AllowOrigin, CorsLayer};
@@ -44,12 +43,12 @@ pub struct Manners {
 pub struct Peer(pub IpAddr);
 
 /// Gives a request an id, the sender's own where it has one, which its answer carries and the log names.
-pub(crate) async fn identify(request: Request, next: Next) -> Response {
+pub(crate) async fn identify<A: Future<Output = Response>>(request: Request, answer: impl FnOnce(Request) -> A) -> Response {
     let told = request.headers().get(&REQUEST_ID).and_then(|id| id.to_str().ok());
     let told = told.filter(|id| (1..=REQUEST_ID_MOST).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic()));
     let id = told.map_or_else(|| Uuid::new_v4().to_string(), str::to_owned);
     let span = tracing::error_span!("request", id, method = %request.method(), path = request.uri().path());
-    let mut response = next.run(request).instrument(span).await;
+    let mut response = answer(request).instrument(span).await;
     response.headers_mut().extend(HeaderValue::try_from(id).map(|id| (REQUEST_ID, id)));
     response
 }
@@ -79,19 +78,18 @@ impl Limit {
     pub(crate) fn new(per_second: NonZeroU32, proxies: u8) -> Self {
         Self { per_second, proxies, limiter: Arc::new(RateLimiter::keyed(Quota::per_second(per_second))) }
     }
-}
 
-/// Refuses what one address asks beyond its limit.
-pub(crate) async fn limit(State(limit): State<Limit>, request: Request, next: Next) -> Response {
-    let Some(Peer(peer)) = request.extensions().get::<Peer>().copied() else { return next.run(request).await };
-    let Limit { per_second, proxies, limiter } = limit;
-    if limiter.len() > ADDRESSES {
-        limiter.retain_recent();
+    /// Refuses what one address asks beyond its limit.
+    pub(crate) fn refuses(&self, request: &Request) -> Option<Problem> {
+        let Peer(peer) = *request.extensions().get::<Peer>()?;
+        if self.limiter.len() > ADDRESSES {
+            self.limiter.retain_recent();
+        }
+        let address = client(peer, request.headers(), self.proxies);
+        let wait = self.limiter.check_key(&network(address)).err()?;
+        let wait_s = wait.wait_time_from(DefaultClock::default().now()).as_secs() + 1;
+        Some(too_often(address, self.per_second, wait_s))
     }
-    let address = client(peer, request.headers(), proxies);
-    let Err(wait) = limiter.check_key(&network(address)) else { return next.run(request).await };
-    let wait_s = wait.wait_time_from(DefaultClock::default().now()).as_secs() + 1;
-    too_often(address, per_second, wait_s).into_response()
 }
 
 /// What is said to one who asks too often.

@@ -38,7 +38,7 @@ impl HttpMetrics {
 }
 
 /// Counts and times one request.
-pub(crate) async fn measure(State(metrics): State<HttpMetrics>, request: Request, next: Next) -> Response {
+pub(crate) async fn measure(metrics: HttpMetrics, request: Request, next: Next) -> Response {
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
     let start = Instant::now();

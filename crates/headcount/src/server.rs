@@ -5,24 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use api::Peer;
 use axum::Router;
-use hyper::Request;
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
-use tower::ServiceExt;
+
+mod connection;
 
 /// How long requests under way may take once the server stops.
 const LAST_REQUESTS: Duration = Duration::from_secs(10);
-/// How long a connection may take over the head of a request, and sit idle.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// Connections at once, those that watch counts live among them; more wait to be accepted.
 const CONNECTIONS: usize = 16_384;
 /// The pause after a connection could not be accepted: most often this process has too many files open.
@@ -77,30 +69,23 @@ impl Answering {
 
 /// Answers connections until told to stop, then lets the requests under way end.
 async fn answer(listener: TcpListener, router: Router, mut stopped: watch::Receiver<bool>) {
-    let (room, graceful, mut connections) = (Arc::new(Semaphore::new(CONNECTIONS)), GracefulShutdown::new(), JoinSet::new());
+    let (room, mut connections) = (Arc::new(Semaphore::new(CONNECTIONS)), JoinSet::new());
     loop {
         let (stream, peer, place) = tokio::select! {
             accepted = accept(&listener, &room) => accepted,
             // A dropped sender means stop as well.
             _ = stopped.wait_for(|stop| *stop) => break,
         };
-        let known = move |mut request: Request<Incoming>| {
-            request.extensions_mut().insert(Peer(peer.ip()));
-            request
-        };
-        let service = TowerToHyperService::new(router.clone().map_request(known));
-        let mut http = http1::Builder::new();
-        http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
-        let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
+        let answered = connection::answer(stream, peer.ip(), router.clone(), stopped.clone());
         connections.spawn(async move {
-            // An error here is the client's: it went away, or did not speak HTTP.
-            let _ = connection.await;
+            answered.await;
             drop(place);
         });
         while connections.try_join_next().is_some() {}
     }
     drop(listener);
-    if tokio::time::timeout(LAST_REQUESTS, graceful.shutdown()).await.is_err() {
+    let last = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(LAST_REQUESTS, last).await.is_err() {
         tracing::warn!("requests were still under way after {} s; their senders will send again", LAST_REQUESTS.as_secs());
     }
 }

@@ -59,7 +59,7 @@ pub use store::{Quarantined, Reason, Source, StoreError};
 pub use suspects::{Evidence, Numbers, Suspect, Suspects, Unjudged};
 pub use topology::{Edited, Snapshot, Topology};
 pub use verify::{Difference, Standing, Verified, verify};
-pub use watch::{LATE_MS, News, TELL_EVERY, WATCH_SPACES_MOST, Watch, Watcher};
+pub use watch::{LATE_MS, News, TELL_EVERY, ToldCount, WATCH_SPACES_MOST, Watch, Watcher};
 
 /// How answers are made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

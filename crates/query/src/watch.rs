@@ -38,7 +38,7 @@ use tokio::time::{Instant, MissedTickBehavior, timeout};
 use self::metrics::Metrics;
 use self::state::State;
 use self::told::{Ear, Heard};
-pub use self::told::{News, Watcher};
+pub use self::told::{News, ToldCount, Watcher};
 use crate::count::{Read, check_number, ever_hung};
 use crate::effect::differ_from;
 use crate::error::WatchFailed;
@@ -129,7 +129,7 @@ impl Watch {
         let mut ears = Vec::with_capacity(spaces.len());
         for (space, heard) in spaces.iter().zip(heard) {
             let since = Instant::now();
-            ears.push(Ear::new(Arc::new(self.query.count(space, None).await?), since, heard));
+            ears.push(Ear::new(Arc::new(ToldCount::new(self.query.count(space, None).await?)), since, heard));
         }
         Ok(Watcher::new(ears, self.metrics.clone(), place))
     }

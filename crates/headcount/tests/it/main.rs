@@ -20,6 +20,8 @@ mod cql;
 #[cfg(test)]
 mod demo;
 #[cfg(test)]
+mod endless;
+#[cfg(test)]
 mod firmware;
 #[cfg(test)]
 mod kill_9;

@@ -1,7 +1,8 @@
 //! What is told of a space, and how a watcher hears it.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::ops::Deref;
+use std::sync::{Arc, OnceLock};
 
 use futures_util::stream::{self, Stream, StreamExt};
 use occupancy::count::Count;
@@ -19,7 +20,7 @@ const REVISIONS_MOST: usize = 16;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum News {
     /// Its count.
-    Count(Arc<Count>),
+    Count(Arc<ToldCount>),
     /// Its past changed.
     Revised {
         /// The space.
@@ -41,11 +42,45 @@ pub enum News {
     },
 }
 
+/// A count as it is told to many: whoever writes it down does so once for all of them.
+#[derive(Debug)]
+pub struct ToldCount {
+    count: Count,
+    written: OnceLock<Arc<[u8]>>,
+}
+
+impl ToldCount {
+    pub(super) fn new(count: Count) -> Self {
+        Self { count, written: OnceLock::new() }
+    }
+
+    /// As the first who asked wrote it.
+    pub fn written(&self, write: impl FnOnce(&Count) -> Vec<u8>) -> Arc<[u8]> {
+        Arc::clone(self.written.get_or_init(|| write(&self.count).into()))
+    }
+}
+
+impl Deref for ToldCount {
+    type Target = Count;
+
+    fn deref(&self) -> &Count {
+        &self.count
+    }
+}
+
+impl PartialEq for ToldCount {
+    fn eq(&self, other: &Self) -> bool {
+        self.count == other.count
+    }
+}
+
+impl Eq for ToldCount {}
+
 /// What there is to tell of a space: each part replaces the one before.
 #[derive(Debug, Default)]
 pub(super) struct Told {
     /// Its count, and when the read of it began.
-    count: Option<(Arc<Count>, Instant)>,
+    count: Option<(Arc<ToldCount>, Instant)>,
     /// How often a count was told to all, also to those whose last one is the same.
     again: u64,
     stalled: Option<Arc<str>>,
@@ -67,7 +102,7 @@ impl Told {
         let changed = self.stalled.take().is_some() || self.count.as_ref().is_some_and(|(last, _)| !is_same(last, &count));
         // Also to one who knows the same from before the last, and did not hear that.
         self.again += u64::from(again || changed);
-        self.count = Some((Arc::new(count), began));
+        self.count = Some((Arc::new(ToldCount::new(count)), began));
     }
 
     /// Whether the count told last has a DPU as silent.
@@ -131,8 +166,13 @@ impl Watcher {
     /// The count of each space, and whatever changes, until all spaces are gone or nothing more is told.
     pub fn into_stream(self) -> impl Stream<Item = News> + Send + 'static {
         let Self { ears, present } = self;
-        let each = ears.into_iter().map(|ear| Box::pin(stream::unfold(ear, Ear::hear).flat_map(stream::iter)));
-        stream::select_all(each).inspect(move |news| present.tells(news))
+        let mut each: Vec<_> = ears.into_iter().map(|ear| Box::pin(stream::unfold(ear, Ear::hear).flat_map(stream::iter))).collect();
+        // Most watch one space: nothing has to tell then which of several has news.
+        let all = match each.pop() {
+            Some(one) if each.is_empty() => one.left_stream(),
+            last => stream::select_all(each.into_iter().chain(last)).right_stream(),
+        };
+        all.inspect(move |news| present.tells(news))
     }
 }
 
@@ -161,8 +201,8 @@ impl Heard {
 /// Hears what is told of one space.
 pub(super) struct Ear {
     /// Its count as it was when this began, until it is told.
-    first: Option<Arc<Count>>,
-    last: Arc<Count>,
+    first: Option<Arc<ToldCount>>,
+    last: Arc<ToldCount>,
     /// When the read of that began: what was read before tells nothing new.
     since: Instant,
     heard: Heard,
@@ -170,7 +210,7 @@ pub(super) struct Ear {
 
 impl Ear {
     /// Told first is a count that was read, from `since` on, after `heard` was made.
-    pub(super) fn new(first: Arc<Count>, since: Instant, heard: Heard) -> Self {
+    pub(super) fn new(first: Arc<ToldCount>, since: Instant, heard: Heard) -> Self {
         Self { first: Some(Arc::clone(&first)), last: first, since, heard }
     }
 
@@ -194,7 +234,7 @@ impl Ear {
         }
         let recovered = *stalled && told.stalled.is_none();
         let anyway = recovered || told.again > *again;
-        let is_news = |(count, began): &&(Arc<Count>, Instant)| *began >= self.since && (anyway || !is_same(&self.last, count));
+        let is_news = |(count, began): &&(Arc<ToldCount>, Instant)| *began >= self.since && (anyway || !is_same(&self.last, count));
         let count = told.count.as_ref().filter(is_news).map(|(count, _)| count);
         // Where what ended the stall was read before this began, what it was told then is the newer.
         let count = count.or_else(|| recovered.then_some(&self.last)).cloned();

@@ -4,10 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures_util::{FutureExt, Stream, StreamExt};
-use occupancy::count::Count;
 use occupancy::id::SpaceId;
 use occupancy::time::UnixMs;
-use query::{LATE_MS, News, Query};
+use query::{LATE_MS, News, Query, ToldCount};
 use tokio::task::unconstrained;
 
 use super::scene::{NOON, SPACES};
@@ -17,7 +16,7 @@ use crate::support::{at, id};
 /// have changed.
 #[derive(Default)]
 pub(crate) struct Known {
-    counts: BTreeMap<SpaceId, Arc<Count>>,
+    counts: BTreeMap<SpaceId, Arc<ToldCount>>,
     past: BTreeMap<(SpaceId, UnixMs), i64>,
     stalled: BTreeSet<SpaceId>,
 }
@@ -69,7 +68,7 @@ impl Known {
     pub(crate) async fn holds(&self, query: &Query) {
         assert!(self.stalled.is_empty(), "still stalled: {:?}", self.stalled);
         for (space, told) in &self.counts {
-            assert_eq!(**told, query.count(space, Some(told.at)).await.unwrap(), "asked for the instant of what was told last");
+            assert_eq!(***told, query.count(space, Some(told.at)).await.unwrap(), "asked for the instant of what was told last");
             let now = query.count(space, None).await.unwrap();
             assert_eq!((told.raw, &told.baseline, &told.silent), (now.raw, &now.baseline, &now.silent), "{space} now");
         }

@@ -1,0 +1,169 @@
+//! Counts of now: how many a second beside bare HTTP, and how soon each comes at half of that load.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use occupancy::time::{DAY_MS, UnixMs};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
+
+use crate::args::Plan;
+use crate::client::{Connection, Post, post_all, request};
+use crate::figure::{Aim, Figure, Latencies, median};
+use crate::fleet::{Fleet, mix, now};
+use crate::served::{Program, Served};
+
+/// DPUs, two to a room.
+const DPUS: usize = 100;
+/// What each has seen today.
+const SEEN: usize = 100;
+/// Connections at half load: as many as never wait for each other, unless an answer is late.
+const OPEN: usize = 100;
+
+/// Whom to ask, and what is right; nothing where any answer is.
+#[derive(Clone)]
+struct Asked {
+    address: SocketAddr,
+    raw: Arc<[i64]>,
+}
+
+impl Asked {
+    /// The i-th question, and its answer.
+    async fn ask(&self, connection: &mut Connection, i: usize) -> Result<()> {
+        let room = i % (DPUS / 2);
+        let answer = connection.succeed(&question(room)).await?;
+        let Some(right) = self.raw.get(room) else { return Ok(()) };
+        let raw = answer.split_once(r#""raw":"#).and_then(|(_, rest)| rest.split_once(',')?.0.parse::<i64>().ok());
+        if raw == Some(*right) { Ok(()) } else { bail!("WRONG COUNT: room-{room}: {answer}, but {right} is right") }
+    }
+}
+
+fn question(room: usize) -> Vec<u8> {
+    request("GET", &format!("/v1/spaces/room-{room}/count"), "", "")
+}
+
+/// What came of some rounds.
+#[derive(Default)]
+struct Rounds {
+    rates: Vec<f64>,
+    /// How long they kept the server's processors busy.
+    busy_s: f64,
+}
+
+/// Rounds of both, turn about, then both at half of the program's load.
+pub(crate) async fn measured(program: &Program, plan: &Plan) -> Result<Vec<Figure>> {
+    println!("counts of now");
+    let folder = program.folder()?;
+    let served = Served::over(program, folder.path())?;
+    let ours = fill(&served).await?;
+    let answer = Connection::to(served.address).await?.succeed(&question(0)).await?.to_owned();
+    let alone = Served::run(&program.itself()?, &["--bare-http", &answer])?;
+    let bare = Asked { address: alone.address, raw: Arc::default() };
+    let (mut at_ours, mut at_bare) = (Rounds::default(), Rounds::default());
+    for round in 0..=plan.rounds {
+        let mut order = [(&ours, &served, &mut at_ours), (&bare, &alone, &mut at_bare)];
+        if round % 2 == 1 {
+            order.reverse();
+        }
+        for (asked, server, rounds) in order {
+            let busy_s = server.busy_s()?;
+            let rate = at_most(asked, plan.connections, plan.reads).await?;
+            // The first round only warms up.
+            if round > 0 {
+                rounds.rates.push(rate);
+                rounds.busy_s += server.busy_s()? - busy_s;
+            }
+        }
+    }
+    let share = median(at_ours.rates.iter().zip(&at_bare.rates).map(|(ours, bare)| ours / bare).collect());
+    let us = |rounds: &Rounds| rounds.busy_s * 1e6 / (plan.reads * plan.rounds) as f64;
+    let busy = Figure::new("processor time of the server for one", us(&at_ours), "µs").beside("bare HTTP", us(&at_bare));
+    let rate = median(at_ours.rates);
+    let each = Figure::new("counts of a room, now", rate, "reads/s").beside("bare HTTP", median(at_bare.rates));
+    let share = Figure::new("the same, as a share of bare HTTP, median of rounds", share, "times").aim(Aim::AtLeast(0.7));
+    let asked = (rate / 2.0 * plan.half_load_s as f64) as usize;
+    let mut half = steadily(&ours, rate / 2.0, asked).await?;
+    let mut bare_half = steadily(&bare, rate / 2.0, asked).await?;
+    let name = |share| format!("counts of a room, now, at half of that load, from when each was due, {share}");
+    let beside = "bare HTTP at as many a second";
+    let p50 = Figure::new(name("p50"), half.percentile_ms(50), "ms").beside(beside, bare_half.percentile_ms(50));
+    let p99 = Figure::new(name("p99"), half.percentile_ms(99), "ms").beside(beside, bare_half.percentile_ms(99)).aim(Aim::AtMost(5.0));
+    served.stop()?;
+    Ok(vec![each, share, busy, p50, p99])
+}
+
+/// Rooms that people went in and out of today, a day that began half a day ago.
+async fn fill(served: &Served) -> Result<Asked> {
+    let fleet = Fleet::new(DPUS, 0);
+    let end_ms = now(1, 1)?.at_ms;
+    let hour = (end_ms.rem_euclid(DAY_MS) / 3_600_000 + 12) % 24;
+    served.put_topology(&fleet.topology_from(&format!("{hour:02}:00"))).await?;
+    let mut raw = vec![0; fleet.rooms()];
+    let mut posts = Vec::new();
+    for dpu in 0..DPUS {
+        let mut crossings = Vec::new();
+        for seq in 1..=SEEN {
+            let direction: i8 = if mix((dpu * SEEN + seq) as u64).is_multiple_of(3) { -1 } else { 1 };
+            let at_ms = end_ms - ((SEEN - seq) as i64) * 1_000;
+            crossings.push(format!(r#"{{"at":"{}","direction":{direction},"seq":{seq}}}"#, UnixMs::new(at_ms)?));
+            raw.get_mut(dpu / 2).into_iter().for_each(|raw| *raw += i64::from(direction));
+        }
+        posts.push(Post::new(&format!(r#"{{"dpu_id":"d{dpu}","boot":1,"crossings":[{}]}}"#, crossings.join(",")), SEEN));
+    }
+    post_all(served.address, vec![posts]).await?;
+    Ok(Asked { address: served.address, raw: raw.into() })
+}
+
+/// As many a second as the connections get, each asking again once it is answered.
+async fn at_most(asked: &Asked, connections: usize, reads: usize) -> Result<f64> {
+    let mut reading: JoinSet<Result<()>> = JoinSet::new();
+    let mut open = Vec::with_capacity(connections);
+    for _ in 0..connections {
+        open.push(Connection::to(asked.address).await?);
+    }
+    let start = Instant::now();
+    for (first, mut connection) in open.into_iter().enumerate() {
+        let asked = asked.clone();
+        reading.spawn(async move {
+            for i in (first..reads).step_by(connections) {
+                asked.ask(&mut connection, i).await?;
+            }
+            Ok(())
+        });
+    }
+    while let Some(done) = reading.join_next().await {
+        done??;
+    }
+    Ok(reads as f64 / start.elapsed().as_secs_f64())
+}
+
+/// So many a second, whether or not those before are answered: each takes from the moment it was due, so that what one late
+/// answer holds up is counted too. The timer may be late by 1 ms, which counts as the server's.
+async fn steadily(asked: &Asked, rate: f64, reads: usize) -> Result<Latencies> {
+    let mut reading: JoinSet<Result<Latencies>> = JoinSet::new();
+    let mut open = Vec::with_capacity(OPEN);
+    for _ in 0..OPEN {
+        open.push(Connection::to(asked.address).await?);
+    }
+    let start = Instant::now() + Duration::from_millis(100);
+    for (first, mut connection) in open.into_iter().enumerate() {
+        let asked = asked.clone();
+        reading.spawn(async move {
+            let mut each = Latencies::default();
+            for i in (first..reads).step_by(OPEN) {
+                let due = start + Duration::from_secs_f64(i as f64 / rate);
+                sleep_until(due).await;
+                asked.ask(&mut connection, i).await?;
+                each.push(due.elapsed());
+            }
+            Ok(each)
+        });
+    }
+    let mut each = Latencies::default();
+    while let Some(done) = reading.join_next().await {
+        each.extend(done??);
+    }
+    Ok(each)
+}
