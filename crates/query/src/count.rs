@@ -76,15 +76,43 @@ impl Query {
         let now = (self.clock)();
         let latest = now.plus_ms(self.settings.max_clock_ahead_ms);
         let hung = ever_hung(world, spaces);
+        if let Some(at) = at {
+            let plans: Vec<Plan> = spaces.iter().flat_map(|space| plan(space, at)).collect();
+            let (counters, totals) = self.summaries(hung.iter().map(|one| &one.dpu), &plans).await?;
+            return Ok(Read { plans, counters, totals });
+        }
         let counters = self.counters_of(hung.iter().map(|one| &one.dpu).collect()).await?;
         let newest = hung
             .iter()
             .filter_map(|one| counters.get(&one.dpu)?.last.map(|key| key.at).filter(|at| one.covers(*at) && *at <= latest))
             .max();
-        let at = at.unwrap_or_else(|| newest.map_or(now, |newest| newest.max(now)));
+        let at = newest.map_or(now, |newest| newest.max(now));
         let plans: Vec<Plan> = spaces.iter().flat_map(|space| plan(space, at)).collect();
         let totals = self.look_up(plans.iter().flat_map(Plan::lookups).collect()).await?;
         Ok(Read { plans, counters, totals })
+    }
+
+    /// The realtime rows of DPUs, and what plans need, where their instant is known beforehand.
+    async fn summaries<'a>(
+        &self,
+        dpus: impl Iterator<Item = &'a DpuId>,
+        plans: &'a [Plan],
+    ) -> Result<(BTreeMap<DpuId, Counters>, Known), QueryError> {
+        let wanted: BTreeSet<_> = plans.iter().flat_map(Plan::lookups).collect();
+        let mut by_dpu: BTreeMap<&DpuId, Vec<UnixMs>> = dpus.map(|dpu| (dpu, Vec::new())).collect();
+        if from_the_beginning(&wanted) {
+            return Ok((self.counters_of(by_dpu.into_keys().collect()).await?, self.look_up(wanted).await?));
+        }
+        for (dpu, at) in wanted {
+            by_dpu.entry(dpu).or_default().push(at);
+        }
+        let wanted: Vec<_> = by_dpu.into_iter().map(|(dpu, instants)| (dpu.clone(), instants)).collect();
+        let (mut counters, mut known) = (BTreeMap::new(), Known::default());
+        for ((dpu, instants), summary) in wanted.iter().zip(self.store.summaries(&wanted).await?) {
+            counters.extend(summary.counters.map(|one| (dpu.clone(), one)));
+            known.0.extend(instants.iter().map(|at| (dpu.clone(), *at)).zip(summary.totals));
+        }
+        Ok((counters, known))
     }
 
     /// The realtime rows of those DPUs that have one.
@@ -96,8 +124,7 @@ impl Query {
 
     /// Totals before instants, all as of one moment, for what lies between those of one DPU.
     pub(crate) async fn look_up(&self, wanted: BTreeSet<(&DpuId, UnixMs)>) -> Result<Known, QueryError> {
-        // Nothing comes before the beginning of time: those totals are zero, and the others whole.
-        let from_the_beginning = wanted.iter().any(|(_, at)| *at == UnixMs::MIN);
+        let from_the_beginning = from_the_beginning(&wanted);
         let wanted = wanted.into_iter().filter(|(_, at)| *at > UnixMs::MIN);
         let wanted: Vec<(DpuId, UnixMs)> = wanted.map(|(dpu, at)| (dpu.clone(), at)).collect();
         let found = match from_the_beginning {
@@ -136,6 +163,11 @@ impl Known {
     pub(crate) fn before(&self, dpu: &DpuId, at: UnixMs) -> Totals {
         self.0.get(&(dpu.clone(), at)).copied().unwrap_or_default()
     }
+}
+
+/// Whether some totals are asked for before the beginning of time: these are zero, so the others must be whole.
+fn from_the_beginning(wanted: &BTreeSet<(&DpuId, UnixMs)>) -> bool {
+    wanted.iter().any(|(_, at)| *at == UnixMs::MIN)
 }
 
 /// Whether so many spaces can be asked for at once.

@@ -63,6 +63,14 @@ impl<'a> Reader<'a> {
         Err(corrupt("a number has more than 64 bits"))
     }
 
+    /// Passes over a number of either kind, without a look at its size.
+    #[inline]
+    pub(crate) fn skip_number(&mut self) -> Result<(), StoreError> {
+        let end = self.0.iter().position(|byte| *byte < 0x80).ok_or_else(|| corrupt("a value ends too early"))?;
+        self.0 = self.0.get(end + 1..).unwrap_or_default();
+        Ok(())
+    }
+
     /// A signed number.
     pub(crate) fn i64(&mut self) -> Result<i64, StoreError> {
         let value = self.u64()?;

@@ -43,7 +43,7 @@ use crate::embedded::space::Space;
 use crate::key::{StoreKey, Table, decode_dpu, decode_revision, decode_source};
 use crate::open::Folder;
 use crate::view::{self, View};
-use crate::{AppendError, Commit, Edits, Ledgers, OpenError, Quarantined, Settings, Source, Store, StoreError, value};
+use crate::{AppendError, Commit, Edits, Ledgers, OpenError, Quarantined, Settings, Source, Store, StoreError, Summary, value};
 
 /// What journals may take on disk: the least the database allows.
 const JOURNALS_BYTES: u64 = 64 << 20;
@@ -61,14 +61,14 @@ pub struct Options {
     pub create: bool,
     /// Writes are refused while the volume has less than this free, in bytes.
     pub reserve_bytes: u64,
-    /// Memory for what was read from disk, in bytes: half of it for blocks, half for what was found in them.
+    /// Memory for what was read from disk, in bytes: two thirds for blocks, the rest for what was found in them.
     pub cache_bytes: u64,
 }
 
 impl Default for Options {
-    /// Create it; keep 64 MiB of the volume free; cache 32 MiB.
+    /// Create it; keep 64 MiB of the volume free; cache 48 MiB.
     fn default() -> Self {
-        Self { create: true, reserve_bytes: 64 << 20, cache_bytes: 32 << 20 }
+        Self { create: true, reserve_bytes: 64 << 20, cache_bytes: 48 << 20 }
     }
 }
 
@@ -130,13 +130,13 @@ impl FjallStore {
     pub fn open_with(path: impl AsRef<Path>, options: &Options) -> Result<Self, OpenError> {
         let folder = Folder::open(path.as_ref(), options.create)?;
         let failed = |error| open_error(&folder.path, error);
-        let builder = Database::builder(folder.db()).cache_size(options.cache_bytes / 2).max_journaling_size(JOURNALS_BYTES);
+        let builder = Database::builder(folder.db()).cache_size(options.cache_bytes / 3 * 2).max_journaling_size(JOURNALS_BYTES);
         let db = builder.open().map_err(failed)?;
         let tables = Tables::open(&db).map_err(failed)?;
         folder.sync()?;
         let damaged = |error: StoreError| OpenError::Damaged { path: folder.path.clone(), detail: error.to_string() };
         let revision = AtomicU64::new(tables.revision().map_err(damaged)?);
-        let sealed = Sealed::new(options.cache_bytes / 2);
+        let sealed = Sealed::new(options.cache_bytes / 3);
         let writing = Mutex::new(Space::new(folder.path.clone(), options.reserve_bytes));
         Ok(Self { inner: Arc::new(Inner { db, tables, writing, revision, sealed, pace: Pace::default(), folder }) })
     }
@@ -259,6 +259,10 @@ impl Ledgers for FjallStore {
 
     async fn totals(&self, before: &[(DpuId, UnixMs)]) -> Result<Vec<Totals>, StoreError> {
         self.look_up_totals(before).await
+    }
+
+    async fn summaries(&self, wanted: &[(DpuId, Vec<UnixMs>)]) -> Result<Vec<Summary>, StoreError> {
+        self.look_up_summaries(wanted).await
     }
 
     async fn crossings(&self, dpu: &DpuId, from: Key, until: UnixMs, limit: usize) -> Result<Vec<Row>, StoreError> {

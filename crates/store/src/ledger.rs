@@ -15,6 +15,15 @@ pub struct Commit {
     pub quarantine: Vec<Quarantined>,
 }
 
+/// What is known of a DPU, and of what it had seen before some instants.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// The realtime row; `None` for a DPU never heard of.
+    pub counters: Option<Counters>,
+    /// One for each instant.
+    pub totals: Vec<Totals>,
+}
+
 /// The changes of one DPU's ledger, all written with one stamp.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LedgerWrite {

@@ -45,7 +45,7 @@ use occupancy::time::{Day, UnixMs};
 pub use copy::{Compared, CopyError, Copying, Mismatch};
 pub use embedded::{FjallStore, Options};
 pub use error::{AppendError, StoreError};
-pub use ledger::{Commit, LedgerWrite};
+pub use ledger::{Commit, LedgerWrite, Summary};
 pub use memory::MemoryStore;
 pub use open::OpenError;
 pub use quarantine::{Quarantined, Reason, Source, SourceError};
@@ -74,6 +74,20 @@ pub trait Ledgers: Send + Sync {
     /// them, and fewer reads where a store keeps the totals before a day apart.
     async fn relative_totals(&self, before: &[(DpuId, UnixMs)]) -> Result<Vec<Totals>, StoreError> {
         self.totals(before).await
+    }
+
+    /// Of each DPU its realtime row, and its totals before instants as [`Ledgers::relative_totals`] gives them, in the
+    /// order asked: one read of what a store keeps together.
+    async fn summaries(&self, wanted: &[(DpuId, Vec<UnixMs>)]) -> Result<Vec<Summary>, StoreError> {
+        let dpus: Vec<DpuId> = wanted.iter().map(|(dpu, _)| dpu.clone()).collect();
+        let before: Vec<_> = wanted.iter().flat_map(|(dpu, instants)| instants.iter().map(|at| (dpu.clone(), *at))).collect();
+        let counters = self.counters(&dpus).await?;
+        let mut totals = if before.is_empty() { Vec::new() } else { self.relative_totals(&before).await? }.into_iter();
+        let one = |(counters, (_, instants)): (_, &(DpuId, Vec<UnixMs>))| Summary {
+            counters,
+            totals: totals.by_ref().take(instants.len()).collect(),
+        };
+        Ok(counters.into_iter().zip(wanted).map(one).collect())
     }
 
     /// A DPU's crossings at or after key `from` and with `at` before `until`, in key order, at most `limit`.

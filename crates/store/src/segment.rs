@@ -116,6 +116,20 @@ impl Expected {
     }
 }
 
+fn direction(lead: u64) -> Direction {
+    if lead & PLUS == 0 { Direction::Minus } else { Direction::Plus }
+}
+
+/// The totals after a row, from those before it; the first of a segment brings its own.
+#[inline]
+fn next_totals(before: Option<Totals>, first: Totals, direction: Direction) -> Result<Totals, StoreError> {
+    match before {
+        None => Ok(first),
+        Some(before) if before.entered < u64::MAX && before.exited < u64::MAX => Ok(before.with(direction)),
+        Some(_) => Err(corrupt("totals have more than 64 bits")),
+    }
+}
+
 /// The rows of a segment, unpacked one by one.
 pub(crate) struct Rows<'a> {
     reader: Reader<'a>,
@@ -133,7 +147,7 @@ impl Rows<'_> {
             first = Totals { entered: self.reader.u64()?, exited: self.reader.u64()? };
         }
         let lead = self.reader.u64()?;
-        let direction = if lead & PLUS == 0 { Direction::Minus } else { Direction::Plus };
+        let direction = direction(lead);
         let at = instant(self.expected.at.ms().checked_add((lead >> FLAG_BITS).cast_signed()))?;
         let (boot, seq) = match lead & NEW_NUMBER {
             0 => (self.expected.boot, self.expected.seq),
@@ -143,11 +157,7 @@ impl Rows<'_> {
             0 => self.expected.appended_at,
             _ => instant(self.reader.i64()?.checked_add(self.expected.lag_ms).and_then(|lag_ms| at.ms().checked_add(lag_ms)))?,
         };
-        let totals = match self.totals {
-            None => first,
-            Some(before) if before.entered < u64::MAX && before.exited < u64::MAX => before.with(direction),
-            Some(_) => return Err(corrupt("totals have more than 64 bits")),
-        };
+        let totals = next_totals(self.totals, first, direction)?;
         let row = Row { key: Key { at, boot, seq, direction }, totals, appended_at };
         (self.totals, self.expected) = (Some(totals), Expected::after(&row));
         Ok(row)
@@ -168,6 +178,33 @@ impl Iterator for Rows<'_> {
         }
         Some(row)
     }
+}
+
+/// The totals after the last row before an instant, if there is one: what the rows say, read without what each is besides.
+pub(crate) fn totals_before(bytes: &[u8], before: UnixMs) -> Result<Option<Totals>, StoreError> {
+    let mut reader = Reader(bytes);
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    let mut at_ms = reader.i64()?;
+    let first = Totals { entered: reader.u64()?, exited: reader.u64()? };
+    let mut totals = None;
+    while !reader.0.is_empty() {
+        let lead = reader.u64()?;
+        at_ms = at_ms.checked_add((lead >> FLAG_BITS).cast_signed()).ok_or_else(|| corrupt("an instant has more than 64 bits"))?;
+        if at_ms >= before.ms() {
+            break;
+        }
+        if lead & NEW_NUMBER != 0 {
+            reader.skip_number()?;
+            reader.skip_number()?;
+        }
+        if lead & NEW_APPEND != 0 {
+            reader.skip_number()?;
+        }
+        totals = Some(next_totals(totals, first, direction(lead))?);
+    }
+    Ok(totals)
 }
 
 /// The last of some rows, in key order, whose key is still `within`.
@@ -248,9 +285,24 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_rows_or_refused(bytes in any::<Vec<u8>>()) {
+        fn totals_are_those_of_the_last_row_before(rows in rows(), at in 0_usize..600, after_ms in -1_i64..2) {
+            let before = rows.get(at).map_or(UnixMs::MAX, |row| row.key.at.plus_ms(after_ms));
+            for one in split(&rows) {
+                let last = one.iter().take_while(|row| row.key.at < before).last();
+                assert_eq!(totals_before(&encode(one), before), Ok(last.map(|row| row.totals)));
+            }
+        }
+
+        #[test]
+        fn any_bytes_are_rows_or_refused(bytes in any::<Vec<u8>>(), before in any::<i32>()) {
             let rows: Vec<_> = decode(&bytes).collect();
             assert!(rows.len() <= bytes.len() && rows.iter().rev().skip(1).all(Result::is_ok));
+            // No panic; an instant or a number that is not looked at may be wrong.
+            let before = UnixMs::new(before.into()).unwrap();
+            if let (Ok(rows), Ok(totals)) = (rows.into_iter().collect::<Result<Vec<_>, _>>(), totals_before(&bytes, before)) {
+                let last = rows.iter().take_while(|row| row.key.at < before).last();
+                assert_eq!(totals, last.map(|row| row.totals));
+            }
         }
     }
 

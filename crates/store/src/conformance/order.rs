@@ -11,7 +11,8 @@ use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop_oneof};
 use proptest::test_runner::TestRunner;
 
 use super::model::Model;
-use super::{Lane, Subject, ledger};
+use super::{Lane, Subject, dpu, ledger, totals};
+use crate::Summary;
 
 /// Which of a case's DPUs, and which crossing.
 type Arrival = (usize, Key);
@@ -124,8 +125,8 @@ async fn check(subject: &impl Subject, case: &Case, i: usize, id: &DpuId, record
     assert_eq!(found.counters.map(|counters| Counters { stamp_us: 0, ..counters }), expected);
     let edges = case.arrivals.iter().flat_map(|(_, key)| [key.at, key.at.plus_ms(1), key.at.day().start()]);
     let before: Vec<(DpuId, UnixMs)> = edges.chain(case.probes.iter().copied()).map(|at| (id.clone(), at)).collect();
-    let totals = subject.store().totals(&before).await.unwrap();
-    assert_eq!(totals, before.iter().map(|(_, at)| model.before(*at)).collect::<Vec<_>>());
+    let found_totals = subject.store().totals(&before).await.unwrap();
+    assert_eq!(found_totals, before.iter().map(|(_, at)| model.before(*at)).collect::<Vec<_>>());
     // Of all instants, and of those of one day.
     let day = |at: UnixMs| at.plus_ms(-1).day();
     let within = before.iter().filter(|(_, at)| before.first().is_some_and(|(_, first)| day(*first) == day(*at)));
@@ -134,6 +135,15 @@ async fn check(subject: &impl Subject, case: &Case, i: usize, id: &DpuId, record
         let since_first = |all: &[Totals]| all.iter().map(|totals| since(*totals, all[0])).collect::<Vec<_>>();
         let expected: Vec<Totals> = some.iter().map(|(_, at)| model.before(*at)).collect();
         assert_eq!(since_first(&relative), since_first(&expected), "{some:?}");
+        // The same beside the realtime row, and beside a DPU that nobody has heard of.
+        let instants = some.iter().map(|(_, at)| *at).collect();
+        let wanted = [(dpu("nobody"), vec![UnixMs::MAX]), (id.clone(), Vec::new()), (id.clone(), instants)];
+        let summaries = subject.store().summaries(&wanted).await.unwrap();
+        let unknown = Summary { counters: None, totals: vec![totals(0, 0)] };
+        let bare = Summary { counters: found.counters, totals: Vec::new() };
+        assert_eq!(summaries[..2], [unknown, bare]);
+        assert_eq!(summaries[2].counters, found.counters);
+        assert_eq!(since_first(&summaries[2].totals), since_first(&expected), "{some:?}");
     }
 }
 

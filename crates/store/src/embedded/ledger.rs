@@ -10,7 +10,7 @@ use fjall::{Guard, Readable, Slice, Snapshot};
 use occupancy::crossing::Key;
 use occupancy::id::DpuId;
 use occupancy::ledger::{Row, Totals};
-use occupancy::time::{Day, UnixMs};
+use occupancy::time::{DAY_MS, Day, UnixMs};
 
 use super::sealed::{Active, Kept};
 use super::{Tables, segment_number, store_error};
@@ -19,7 +19,7 @@ use crate::day::DayEntry;
 use crate::key::{StoreKey, decode_day, end_of};
 use crate::value::Stored;
 use crate::view::{self, View};
-use crate::{StoreError, segment, value};
+use crate::{StoreError, Summary, segment, value};
 
 /// One DPU's ledger in a snapshot.
 pub(super) struct FjallLedger<'a> {
@@ -43,21 +43,37 @@ impl<'a> FjallLedger<'a> {
         Self { kept: Some(kept), ..self }
     }
 
-    /// The totals over the crossings with `at` before `before`.
-    pub(super) fn totals(&self, before: UnixMs) -> Result<Totals, StoreError> {
+    /// The counters, and the totals over the crossings before each instant.
+    pub(super) fn summary(&self, before: &[UnixMs]) -> Result<Summary, StoreError> {
         let stored = self.stored()?;
-        if let Some(counters) = stored.counters.filter(|_| !stored.loose) {
+        let totals = before.iter().map(|at| self.totals(&stored, *at)).collect::<Result<_, _>>()?;
+        Ok(Summary { counters: stored.counters, totals })
+    }
+
+    fn totals(&self, stored: &Stored<'_>, before: UnixMs) -> Result<Totals, StoreError> {
+        if let Some(counters) = stored.counters.as_ref().filter(|_| !stored.loose) {
             if counters.last.is_none_or(|last| last.at < before) {
                 return Ok(counters.totals());
             }
-            let hot = segment::last_within(stored.hot_rows(), |key| key.at < before)?;
-            if let Some(hot) = hot {
-                return Ok(counters.opening.plus(hot.totals));
+            if let Some(hot) = segment::totals_before(stored.hot, before)? {
+                return Ok(counters.opening.plus(hot));
             }
         }
-        // No hot row lies before the instant: days and segments alone say it.
-        let read = || view::totals(self, before);
+        let read = || if stored.loose { view::totals(self, before) } else { self.sealed_totals(before) };
         self.kept.as_ref().map_or_else(read, |kept| kept.totals(before, read))
+    }
+
+    /// The totals before an instant that no hot row lies before: days and segments alone say them.
+    fn sealed_totals(&self, before: UnixMs) -> Result<Totals, StoreError> {
+        let Some((day, opening)) = self.opening(before.plus_ms(-1).day())? else {
+            return Ok(Totals::default());
+        };
+        let before = before.min(day.start().plus_ms(DAY_MS));
+        let Some(number) = self.day(day)?.begun_before(before).checked_sub(1) else {
+            return Ok(opening);
+        };
+        let within = segment::totals_before(&self.segment(day, number)?, before)?;
+        Ok(within.map_or(opening, |within| opening.plus(within)))
     }
 
     /// The number of the segment that could hold a key, and the rows of that day from there on, without the hot ones.

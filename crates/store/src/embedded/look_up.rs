@@ -13,7 +13,7 @@ use occupancy::time::UnixMs;
 
 use super::FjallStore;
 use super::sealed::Noted;
-use crate::StoreError;
+use crate::{StoreError, Summary};
 
 /// How long the look-ups of a call keep the thread they are asked on: some dozens, from memory.
 const IN_PLACE: Duration = Duration::from_micros(200);
@@ -76,16 +76,19 @@ impl FjallStore {
     }
 
     pub(super) async fn look_up_totals(&self, before: &[(DpuId, UnixMs)]) -> Result<Vec<Totals>, StoreError> {
-        let inner = Arc::clone(&self.inner);
-        let of_one = |same: &[(DpuId, UnixMs)]| same.first().map(|(dpu, _)| (inner.sealed.note(dpu), same.to_vec()));
-        // Before the snapshot: see there.
+        let of_one = |same: &[(DpuId, UnixMs)]| Some((same.first()?.0.clone(), same.iter().map(|(_, at)| *at).collect()));
         let wanted: Vec<_> = before.chunk_by(|one, next| one.0 == next.0).filter_map(of_one).collect();
+        Ok(self.look_up_summaries(&wanted).await?.into_iter().flat_map(|one| one.totals).collect())
+    }
+
+    pub(super) async fn look_up_summaries(&self, wanted: &[(DpuId, Vec<UnixMs>)]) -> Result<Vec<Summary>, StoreError> {
+        let inner = Arc::clone(&self.inner);
+        // Before the snapshot: see there.
+        let wanted: Vec<_> = wanted.iter().map(|(dpu, instants)| (inner.sealed.note(dpu), dpu.clone(), instants.clone())).collect();
         let snapshot = inner.db.snapshot();
-        let totals = move |(noted, same): &(Noted, Vec<(DpuId, UnixMs)>)| {
-            let Some((dpu, _)) = same.first() else { return Ok(Vec::new()) };
-            let ledger = inner.ledger(&snapshot, dpu)?.with(inner.sealed.kept(dpu, *noted));
-            same.iter().map(|(_, at)| ledger.totals(*at)).collect::<Result<Vec<_>, StoreError>>()
+        let summary = move |(noted, dpu, instants): &(Noted, DpuId, Vec<UnixMs>)| {
+            inner.ledger(&snapshot, dpu)?.with(inner.sealed.kept(dpu, *noted)).summary(instants)
         };
-        Ok(self.look_up(&wanted, totals).await?.into_iter().flatten().collect())
+        self.look_up(&wanted, summary).await
     }
 }
