@@ -70,6 +70,8 @@ pub(crate) enum Part {
     Watchers,
     /// Counts of now, and bare HTTP
     Now,
+    /// Posts and counts of now, yesterday and any instant at once
+    Mixed,
     /// Bodies of 1,000 crossings of one DPU, and counts at two sizes
     Reads,
     /// On engines: a backlog of 100,000 DPUs, and the same rows by the bare driver
@@ -115,6 +117,8 @@ pub(crate) struct Plan {
     pub reads: usize,
     /// How long half of the load lasts, in s.
     pub half_load_s: usize,
+    /// How long posts and counts come at once, in s.
+    pub mixed_s: usize,
     /// Clients that watch a count.
     pub watchers: usize,
     /// Crossings of the backlog on engines.
@@ -146,6 +150,7 @@ impl Plan {
             rounds: size(None, 10, 4),
             reads: size(None, 10_000, 2_000),
             half_load_s: size(None, 10, 2),
+            mixed_s: size(None, 20, 3),
             watchers: size(args.watchers, 10_000, 1_000),
             backlog: size(None, 1_000_000, 50_000),
             fold: size(None, 5_000_000, 200_000),
@@ -167,6 +172,7 @@ impl Plan {
             rounds,
             reads,
             half_load_s,
+            mixed_s,
             watchers,
             backlog,
             fold,
@@ -176,7 +182,7 @@ impl Plan {
         } = self;
         format!(
             "settings: {connections} connections, {lanes} lanes; {large} crossings in bodies of one DPU, {spread} in bodies of 1,000 DPUs, \
-             {singles} one by one;\n  {rounds} rounds of {reads} reads at {small} and {large} crossings; {half_load_s} s at half of a load; \
+             {singles} one by one;\n  {rounds} rounds of {reads} reads at {small} and {large} crossings; {half_load_s} s at half of a load, {mixed_s} s of all at once; \
              {reporting_dpus} DPUs for memory; {watchers} clients watch;\n  on engines: \
              backlogs of {backlog} and {fold}, {steady_s} s of a steady load, {rounds} rounds of {lookups} counts, \
              a history of {walk}"

@@ -87,6 +87,12 @@ impl Connection {
     }
 }
 
+/// The count that an answer tells, as it is before anything is cut at 0.
+pub(crate) fn raw_of(answer: &str) -> Result<i64> {
+    let raw = answer.split_once(r#""raw":"#).and_then(|(_, rest)| rest.split_once(',')?.0.parse().ok());
+    raw.with_context(|| format!("no raw count in {answer}"))
+}
+
 /// The status and the length of the body.
 fn read_head(head: &[u8]) -> Result<(u16, usize)> {
     let mut lines = std::str::from_utf8(head)?.lines();

@@ -15,6 +15,7 @@ mod ingest;
 mod kafka;
 mod machine;
 mod memory;
+mod mixed;
 mod now;
 mod reads;
 mod served;
@@ -96,6 +97,9 @@ async fn measure(program: &Program, args: &Args, plan: &Plan) -> Result<Vec<Figu
     }
     if args.wants(Part::Now) {
         figures.extend(now::measured(program, plan).await?);
+    }
+    if args.wants(Part::Mixed) {
+        figures.extend(mixed::measured(program, plan).await?);
     }
     if args.wants(Part::Reads) {
         figures.extend(reads::at_both_sizes(program, plan).await?);

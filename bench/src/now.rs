@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use crate::args::Plan;
-use crate::client::{Connection, Post, post_all, request};
+use crate::client::{Connection, Post, post_all, raw_of, request};
 use crate::figure::{Aim, Figure, Latencies, median};
 use crate::fleet::{Fleet, mix, now};
 use crate::served::{Program, Served};
@@ -35,8 +35,7 @@ impl Asked {
         let room = i % (DPUS / 2);
         let answer = connection.succeed(&question(room)).await?;
         let Some(right) = self.raw.get(room) else { return Ok(()) };
-        let raw = answer.split_once(r#""raw":"#).and_then(|(_, rest)| rest.split_once(',')?.0.parse::<i64>().ok());
-        if raw == Some(*right) { Ok(()) } else { bail!("WRONG COUNT: room-{room}: {answer}, but {right} is right") }
+        if raw_of(answer)? == *right { Ok(()) } else { bail!("WRONG COUNT: room-{room}: {answer}, but {right} is right") }
     }
 }
 

@@ -4,13 +4,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 
 use crate::args::Plan;
 use crate::bare_served::BareServed;
-use crate::client::{Connection, post_all, request};
+use crate::client::{Connection, post_all, raw_of, request};
 use crate::figure::{Aim, Figure, Latencies, median};
 use crate::fleet::{Fleet, mix};
 use crate::ingest::{BATCH, bare_batches, bodies};
@@ -211,8 +211,7 @@ async fn ask(connection: &mut Connection, fleet: &Fleet, subject: Subject, rando
     };
     let path = format!("/v1/spaces/{space}/count?at={}", Fleet::instant(after_ms)?);
     let (took, answer) = timed(connection, &path).await?;
-    let raw = answer.split_once(r#""raw":"#).and_then(|(_, rest)| rest.split_once(',')?.0.parse::<i64>().ok());
-    let (raw, right) = (raw.with_context(|| format!("no raw count in {answer}"))?, fleet.net_of(dpus, after_ms));
+    let (raw, right) = (raw_of(answer)?, fleet.net_of(dpus, after_ms));
     if raw != right {
         bail!("WRONG COUNT: {path}: {raw}, but {right} is right");
     }

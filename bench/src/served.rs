@@ -92,7 +92,12 @@ impl Served {
 
     /// Makes the spaces and doorways of a document whose root is `campus`.
     pub(crate) async fn put_topology(&self, document: &str) -> Result<()> {
-        let put = request("PUT", "/v1/topology/campus", "if-none-match: *\r\n", document);
+        self.put_root("campus", document).await
+    }
+
+    /// Makes those of a document with another root.
+    pub(crate) async fn put_root(&self, root: &str, document: &str) -> Result<()> {
+        let put = request("PUT", &format!("/v1/topology/{root}"), "if-none-match: *\r\n", document);
         Connection::to(self.address).await?.succeed(&put).await.map(drop)
     }
 
