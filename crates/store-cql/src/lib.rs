@@ -41,7 +41,7 @@ use occupancy::edit::Edit;
 use occupancy::id::DpuId;
 use occupancy::ledger::{Counters, Row, Tail, Totals};
 use occupancy::time::{Day, UnixMs};
-use store::{AppendError, Commit, Edits, Ledgers, Quarantined, Settings, Source, Store, StoreError};
+use store::{AppendError, Commit, Edits, Ledgers, Quarantined, Settings, Source, Stamped, Store, StoreError};
 
 use crate::read::Openings;
 use crate::session::Db;
@@ -145,6 +145,10 @@ impl Ledgers for CqlStore {
 
     async fn relative_totals(&self, before: &[(DpuId, UnixMs)]) -> Result<Vec<Totals>, StoreError> {
         self.read_totals(before, Openings::WithinADayNot).await
+    }
+
+    async fn within_day(&self, before: &[(DpuId, UnixMs)]) -> Result<Option<Vec<Stamped>>, StoreError> {
+        self.read_within_day(before).await.map(Some)
     }
 
     async fn crossings(&self, dpu: &DpuId, from: Key, until: UnixMs, limit: usize) -> Result<Vec<Row>, StoreError> {

@@ -9,7 +9,7 @@ use occupancy::id::DpuId;
 use occupancy::ledger::{Counters, DayTail, Row, Tail, Totals};
 use occupancy::time::{Day, UnixMs};
 use scylla::value::CqlTimestamp;
-use store::StoreError;
+use store::{Stamped, StoreError};
 
 use crate::CqlStore;
 use crate::session::{AT_ONCE, all_of, first_of};
@@ -141,6 +141,17 @@ impl CqlStore {
         first_of(rows.try_buffered(DAYS_AHEAD), limit).await
     }
 
+    /// The totals of a day before an instant of it.
+    async fn totals_within_day(&self, dpu: &DpuId, before: UnixMs) -> Result<Stamped, StoreError> {
+        let asked = (self.slot(dpu), last_day(before).0, dpu.as_str(), timestamp(before));
+        let found = self.db.first(&self.statements.totals_within_day, asked).await?;
+        Ok(found.map_or(Stamped::NONE, |(entered, exited, stamp_us)| Stamped { totals: value::totals(entered, exited), stamp_us }))
+    }
+
+    pub(crate) async fn read_within_day(&self, before: &[(DpuId, UnixMs)]) -> Result<Vec<Stamped>, StoreError> {
+        all_of(before.iter().map(|(dpu, at)| self.totals_within_day(dpu, *at)).collect(), AT_ONCE).await
+    }
+
     pub(crate) async fn read_totals(&self, before: &[(DpuId, UnixMs)], openings: Openings) -> Result<Vec<Totals>, StoreError> {
         let mut asked: BTreeMap<&DpuId, BTreeSet<UnixMs>> = BTreeMap::new();
         for (dpu, at) in before {
@@ -161,10 +172,9 @@ impl CqlStore {
     ) -> Result<Vec<((&'a DpuId, UnixMs), Totals)>, StoreError> {
         let days: BTreeSet<Day> = instants.iter().map(|at| last_day(*at)).collect();
         let Some(last) = days.last() else { return Ok(Vec::new()) };
-        let rows = instants.iter().map(|at| self.crossing_before(dpu, last_day(*at), Key::first_at(*at))).collect();
+        let rows = instants.iter().map(|at| self.totals_within_day(dpu, *at)).collect();
         if openings == Openings::WithinADayNot && days.len() == 1 {
-            let within_day = |row: Option<Row>| row.map_or(Totals::default(), |row| row.totals);
-            let rows = all_of(rows, AT_ONCE).await?.into_iter().map(within_day);
+            let rows = all_of(rows, AT_ONCE).await?.into_iter().map(|row| row.totals);
             return Ok(instants.into_iter().map(|at| (dpu, at)).zip(rows).collect());
         }
         let (latest, rows) = try_join!(self.latest_openings(dpu, *last, days.len()), all_of(rows, AT_ONCE))?;
@@ -176,11 +186,11 @@ impl CqlStore {
                 None if more => self.opening(dpu, day).await?,
                 found => found.copied(),
             };
-            let row = match opening {
-                Some((active, _)) if active != day => self.last_crossing(dpu, active).await?,
-                _ => row,
+            let within_day = match opening {
+                Some((active, _)) if active != day => self.last_crossing(dpu, active).await?.map_or(Totals::default(), |row| row.totals),
+                _ => row.totals,
             };
-            let totals = opening.map_or(Totals::default(), |(_, opening)| row.map_or(opening, |row| opening.plus(row.totals)));
+            let totals = opening.map_or(Totals::default(), |(_, opening)| opening.plus(within_day));
             Ok(((dpu, at), totals))
         });
         all_of(totals.collect(), AT_ONCE).await

@@ -55,6 +55,9 @@ statements! {
     /// The last crossing of a day before a key.
     read crossing_before: "SELECT at, boot, seq, direction, entered, exited, appended_at FROM {ks}.crossings \
         WHERE slot = ? AND day = ? AND dpu_id = ? AND (at, boot, seq, direction) < (?, ?, ?, ?) LIMIT 1";
+    /// The totals of a day before an instant, and when they were written.
+    read totals_within_day: "SELECT entered, exited, WRITETIME(entered) FROM {ks}.crossings \
+        WHERE slot = ? AND day = ? AND dpu_id = ? AND at < ? LIMIT 1";
     /// The crossings of a day from a key on and before another, in order.
     read crossings: "SELECT at, boot, seq, direction, entered, exited, appended_at FROM {ks}.crossings \
         WHERE slot = ? AND day = ? AND dpu_id = ? AND (at, boot, seq, direction) >= (?, ?, ?, ?) AND (at, boot, seq, direction) < (?, ?, ?, ?) \

@@ -23,7 +23,8 @@ pub use edits::{edits_are_compared_and_set, settings_are_compared_and_set};
 pub use lane::Lane;
 pub use order::any_order_and_batching_give_the_same_ledgers;
 pub use reads::{
-    crossings_come_in_pages, dpus_come_in_pages, quarantine_comes_in_pages, tails_hold_what_a_merge_needs, totals_follow_the_days,
+    a_row_tells_whether_what_comes_before_it_changed, crossings_come_in_pages, dpus_come_in_pages, quarantine_comes_in_pages,
+    tails_hold_what_a_merge_needs, totals_follow_the_days,
 };
 pub use writes::{
     a_commit_cut_short_is_completed_by_its_retry, a_commit_repeated_changes_nothing, a_new_store_is_empty, a_replay_mark_stays,
@@ -53,6 +54,7 @@ macro_rules! conformance_tests {
             an_old_owner_that_writes_late_loses
             tails_hold_what_a_merge_needs
             totals_follow_the_days
+            a_row_tells_whether_what_comes_before_it_changed
             crossings_come_in_pages
             dpus_come_in_pages
             quarantine_comes_in_pages

@@ -90,6 +90,12 @@ pub trait Ledgers: Send + Sync {
         Ok(counters.into_iter().zip(wanted).map(one).collect())
     }
 
+    /// Each DPU's totals before the instant within the day of the ms before it, in the order asked, with the stamp of the
+    /// write that told them: one row each. `None` where a store does not tell stamps.
+    async fn within_day(&self, _before: &[(DpuId, UnixMs)]) -> Result<Option<Vec<Stamped>>, StoreError> {
+        Ok(None)
+    }
+
     /// A DPU's crossings at or after key `from` and with `at` before `until`, in key order, at most `limit`.
     async fn crossings(&self, dpu: &DpuId, from: Key, until: UnixMs, limit: usize) -> Result<Vec<Row>, StoreError>;
 
@@ -101,6 +107,20 @@ pub trait Ledgers: Send + Sync {
 
     /// Quarantined input from a source after `after`, in order of source, at most `limit`.
     async fn quarantined(&self, after: Option<&Source>, limit: usize) -> Result<Vec<Quarantined>, StoreError>;
+}
+
+/// Totals within a day, and when they were written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamped {
+    /// Those of the last crossing; zero where there is none.
+    pub totals: Totals,
+    /// The stamp its row carries, in µs; the least there is where there is none.
+    pub stamp_us: i64,
+}
+
+impl Stamped {
+    /// No crossing.
+    pub const NONE: Self = Self { totals: Totals { entered: 0, exited: 0 }, stamp_us: i64::MIN };
 }
 
 /// The log of edits, and the few settings a store remembers.

@@ -7,15 +7,23 @@
 //! durable before either; so if the last read equals them, and no change came meanwhile, the set did not grow in
 //! between, and the past totals are those of the held counters. They stay right until a change says that it reaches back
 //! before their instant.
+//!
+//! # Why one row may be added to them
+//!
+//! Totals before an instant are those before its day and those within it, which one row tells. Whatever puts a crossing
+//! before that row in its day, or behind it and before the instant, writes the row that is then found, with a stamp
+//! newer than any before. What the held counters tell was durable before the row was read; so if its stamp is not newer
+//! than theirs, it says what it said when they were written, and goes with the past totals held. A row that is newer, if
+//! only by a commit nobody was told of yet, does not: then all is read from the store.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use occupancy::id::DpuId;
 use occupancy::ledger::{Change, Counters, Totals};
 use occupancy::time::UnixMs;
 
-/// How many past instants are kept for each DPU: baselines, such as today's reset.
-const PAST_MOST: usize = 4;
+/// How many past instants are kept for each DPU: baselines, such as today's reset, and the starts of days asked for.
+const PAST_MOST: usize = 8;
 
 /// Every DPU that was ever heard.
 #[derive(Debug, Default)]
@@ -32,6 +40,24 @@ struct Held {
     past: Vec<(UnixMs, Totals)>,
     /// Which change was the last.
     changed: u64,
+    /// The start of the day of the last instant that was not found.
+    missed: Option<UnixMs>,
+}
+
+/// What is held towards totals before an instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Found {
+    /// All of it.
+    Whole(Totals),
+    /// Those before its day; the row of its day is not, and may be no newer than the stamp.
+    BeforeItsDay { totals: Totals, stamp_us: i64 },
+    /// Nothing.
+    Nothing,
+}
+
+/// The start of the day of the ms before an instant.
+pub(super) fn its_day(before: UnixMs) -> UnixMs {
+    before.plus_ms(-1).day().start()
 }
 
 impl View {
@@ -43,7 +69,7 @@ impl View {
     /// An old owner may publish late: what it changed counts, its counters do not.
     pub(crate) fn take(&mut self, Change { dpu, counters, from }: Change) {
         self.changes += 1;
-        let held = self.held.entry(dpu).or_insert(Held { counters, past: Vec::new(), changed: 0 });
+        let held = self.held.entry(dpu).or_insert(Held { counters, past: Vec::new(), changed: 0, missed: None });
         held.changed = self.changes;
         held.past.retain(|(before, _)| from.is_none_or(|from| *before <= from));
         if counters.stamp_us > held.counters.stamp_us {
@@ -62,19 +88,34 @@ impl View {
         self.held.get(dpu).map(|held| held.counters)
     }
 
-    /// Totals before an instant; `None` where they are not held.
-    fn totals(&mut self, dpu: &DpuId, before: UnixMs) -> Option<Totals> {
-        let Some(held) = self.held.get_mut(dpu) else { return Some(Totals::default()) };
+    /// Which change of a DPU was the last.
+    pub(super) fn changed(&self, dpu: &DpuId) -> u64 {
+        self.held.get(dpu).map_or(0, |held| held.changed)
+    }
+
+    /// Whether some crossing of a DPU may be at the instant or later.
+    pub(super) fn is_past(&self, dpu: &DpuId, before: UnixMs) -> bool {
+        self.held.get(dpu).is_some_and(|held| held.is_past(before))
+    }
+
+    /// What is held towards a DPU's totals before an instant.
+    pub(super) fn find(&mut self, dpu: &DpuId, before: UnixMs) -> Found {
+        let Some(held) = self.held.get_mut(dpu) else { return Found::Whole(Totals::default()) };
         if !held.is_past(before) {
-            return Some(held.counters.totals());
+            return Found::Whole(held.counters.totals());
         }
-        let place = held.past.iter().position(|(kept, _)| *kept == before)?;
-        held.past.get_mut(..=place)?.rotate_right(1);
-        held.past.first().map(|(_, totals)| *totals)
+        let stamp_us = held.counters.stamp_us;
+        let in_its_day = |held: &mut Held| held.past(its_day(before)).map(|totals| Found::BeforeItsDay { totals, stamp_us });
+        held.past(before).map(Found::Whole).or_else(|| in_its_day(held)).unwrap_or(Found::Nothing)
+    }
+
+    /// Nothing was found before an instant of a day; whether the same day was the last time too.
+    pub(super) fn missed_again(&mut self, dpu: &DpuId, day: UnixMs) -> bool {
+        self.held.get_mut(dpu).is_some_and(|held| held.missed.replace(day) == Some(day))
     }
 
     /// Keeps past totals, if they belong to the counters held.
-    fn keep(&mut self, dpu: &DpuId, changed: u64, past: &[(UnixMs, Totals)], all: Totals) {
+    pub(super) fn keep(&mut self, dpu: &DpuId, changed: u64, past: &[(UnixMs, Totals)], all: Totals) {
         let Some(held) = self.held.get_mut(dpu).filter(|held| held.changed == changed && held.counters.totals() == all) else { return };
         for (before, totals) in past {
             if held.is_past(*before) && held.past.iter().all(|(kept, _)| kept != before) {
@@ -90,86 +131,11 @@ impl Held {
     fn is_past(&self, before: UnixMs) -> bool {
         self.counters.last.is_some_and(|last| before <= last.at)
     }
-}
 
-/// Totals asked for, and which of them are to be read. A DPU's are all held or all read, so that they are of one moment.
-pub(crate) struct Lookups<'a> {
-    before: &'a [(DpuId, UnixMs)],
-    held: Vec<Option<Totals>>,
-    /// The DPUs to read.
-    unknown: BTreeMap<&'a DpuId, Unknown>,
-}
-
-/// A DPU to read.
-#[derive(Debug, Clone, Copy)]
-struct Unknown {
-    /// Its last change.
-    changed: u64,
-    /// Whether its totals now are asked for too. Then the past ones are most likely those at a baseline, and will be
-    /// asked for again; instants of the past at random are not worth keeping.
-    of_now: bool,
-    /// How many past ones there are: more than are kept belong to a history.
-    past: usize,
-}
-
-impl Unknown {
-    fn is_worth_keeping(&self) -> bool {
-        self.of_now && self.past <= PAST_MOST
-    }
-}
-
-impl<'a> Lookups<'a> {
-    pub(crate) fn new(view: &mut View, before: &'a [(DpuId, UnixMs)]) -> Self {
-        let mut unknown: BTreeMap<&DpuId, Unknown> = BTreeMap::new();
-        for (dpu, at) in before {
-            if view.totals(dpu, *at).is_none() {
-                let changed = view.held.get(dpu).map_or(0, |held| held.changed);
-                unknown.insert(dpu, Unknown { changed, of_now: false, past: 0 });
-            }
-        }
-        for (dpu, at) in before {
-            if let Some(unknown) = unknown.get_mut(dpu) {
-                match view.held.get(dpu) {
-                    Some(held) if !held.is_past(*at) => unknown.of_now = true,
-                    _ => unknown.past += 1,
-                }
-            }
-        }
-        let totals = |(dpu, at): &(DpuId, UnixMs)| if unknown.contains_key(dpu) { None } else { view.totals(dpu, *at) };
-        Self { before, held: before.iter().map(totals).collect(), unknown }
-    }
-
-    /// How many are held.
-    pub(crate) fn held(&self) -> usize {
-        self.held.iter().flatten().count()
-    }
-
-    /// What is to be read, in one call.
-    pub(crate) fn to_read(&self) -> Vec<(DpuId, UnixMs)> {
-        self.before.iter().zip(&self.held).filter(|(_, held)| held.is_none()).map(|(lookup, _)| lookup.clone()).collect()
-    }
-
-    /// What is to be read after it, in a call of its own: totals over all time.
-    pub(crate) fn to_check(&self) -> Vec<(DpuId, UnixMs)> {
-        self.unknown.iter().filter(|(_, unknown)| unknown.is_worth_keeping()).map(|(dpu, _)| (DpuId::clone(dpu), UnixMs::MAX)).collect()
-    }
-
-    /// All of them, given what was read.
-    pub(crate) fn complete(self, read: Vec<Totals>, over_all_time: &[Totals], view: &mut View) -> Vec<Totals> {
-        let mut read = read.into_iter();
-        let mut past: BTreeMap<&DpuId, Vec<(UnixMs, Totals)>> = BTreeMap::new();
-        let mut all = Vec::with_capacity(self.before.len());
-        for ((dpu, at), held) in self.before.iter().zip(self.held) {
-            all.push(held.unwrap_or_else(|| {
-                let totals = read.next().unwrap_or_default();
-                past.entry(dpu).or_default().push((*at, totals));
-                totals
-            }));
-        }
-        let kept = self.unknown.into_iter().filter(|(_, unknown)| unknown.is_worth_keeping());
-        for ((dpu, Unknown { changed, .. }), all_time) in kept.zip(over_all_time) {
-            view.keep(dpu, changed, &past.remove(dpu).unwrap_or_default(), *all_time);
-        }
-        all
+    /// Totals before an instant that are kept.
+    fn past(&mut self, before: UnixMs) -> Option<Totals> {
+        let place = self.past.iter().position(|(kept, _)| *kept == before)?;
+        self.past.get_mut(..=place)?.rotate_right(1);
+        self.past.first().map(|(_, totals)| *totals)
     }
 }

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use ::store::{AppendError, Commit, Edits, Ledgers, Quarantined, Settings, Source, Store, StoreError};
+use ::store::{AppendError, Commit, Edits, Ledgers, Quarantined, Settings, Source, Stamped, Store, StoreError};
 use async_trait::async_trait;
+use futures_util::try_join;
 use occupancy::crossing::Key;
 use occupancy::edit::Edit;
 use occupancy::id::DpuId;
@@ -11,7 +12,7 @@ use occupancy::ledger::{Counters, Row, Tail, Totals};
 use occupancy::time::{Day, UnixMs};
 
 use super::Live;
-use super::held::Lookups;
+use super::lookups::Lookups;
 
 /// Whether totals must be those over all time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,21 +23,30 @@ enum Whole {
 
 impl Live {
     async fn look_up(&self, before: &[(DpuId, UnixMs)], whole: Whole) -> Result<Vec<Totals>, StoreError> {
-        let Some(lookups) = self.fresh(|view| Lookups::new(view, before)) else {
+        let Some(mut lookups) = self.fresh(|view| Lookups::new(view, before)) else {
             self.metrics.read(0, before.len());
             return self.read_totals(before, whole).await;
         };
-        let (held, to_read, to_check) = (lookups.held(), lookups.to_read(), lookups.to_check());
+        let (held, to_check) = (lookups.held(), lookups.to_check());
         self.metrics.read(held, before.len() - held);
         // What is kept is whole.
         let whole = if to_check.is_empty() { whole } else { Whole::Needed };
-        let read = if to_read.is_empty() { Vec::new() } else { self.read_totals(&to_read, whole).await? };
-        let over_all_time = if to_check.is_empty() { Vec::new() } else { self.store.totals(&to_check).await? };
-        Ok(lookups.complete(read, &over_all_time, &mut self.state().view))
+        let (rows, to_read) = (lookups.rows(), [lookups.to_read(), lookups.to_learn()].concat());
+        let (rows, read) = try_join!(self.read_rows(&rows), self.read_totals(&to_read, whole))?;
+        lookups.put(read);
+        lookups.put_rows(rows);
+        lookups.put(self.read_totals(&lookups.to_read(), whole).await?);
+        let over_all_time = self.read_totals(&to_check, Whole::Needed).await?;
+        Ok(lookups.complete(&over_all_time, &mut self.state().view))
+    }
+
+    async fn read_rows(&self, before: &[(DpuId, UnixMs)]) -> Result<Option<Vec<Stamped>>, StoreError> {
+        if before.is_empty() { Ok(None) } else { self.store.within_day(before).await }
     }
 
     async fn read_totals(&self, before: &[(DpuId, UnixMs)], whole: Whole) -> Result<Vec<Totals>, StoreError> {
         match whole {
+            _ if before.is_empty() => Ok(Vec::new()),
             Whole::Needed => self.store.totals(before).await,
             Whole::NotNeeded => self.store.relative_totals(before).await,
         }

@@ -1,6 +1,7 @@
 //! A memory store to which something may happen while totals are read from it, whose answers to edits may get lost, and
 //! whose counters may not be read, or take their time.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -10,7 +11,7 @@ use occupancy::edit::Edit;
 use occupancy::id::DpuId;
 use occupancy::ledger::{Counters, Row, Tail, Totals};
 use occupancy::time::{Day, UnixMs};
-use store::{AppendError, Commit, Edits, Ledgers, MemoryStore, Quarantined, Settings, Source, Store, StoreError};
+use store::{AppendError, Commit, Edits, Ledgers, MemoryStore, Quarantined, Settings, Source, Stamped, Store, StoreError};
 use tokio::sync::oneshot;
 
 /// What happens between a read and its answer.
@@ -41,6 +42,9 @@ pub(crate) struct Hooked {
     pub(crate) inner: Arc<MemoryStore>,
     next: Mutex<Option<Meanwhile>>,
     reads: AtomicUsize,
+    /// The stamp of each row, for what is committed here.
+    stamps: Mutex<BTreeMap<(DpuId, Key), i64>>,
+    rows: AtomicUsize,
     lost: Mutex<Option<bool>>,
     fails: AtomicBool,
     held: Mutex<Option<Held>>,
@@ -49,7 +53,7 @@ pub(crate) struct Hooked {
 }
 
 impl Hooked {
-    /// Happens in the next read of totals or crossings, after what it reads.
+    /// Happens in the next read: after what it reads of totals or crossings, before what it reads of rows that lack.
     pub(crate) fn meanwhile(&self, what: Meanwhile) {
         *self.next.lock().unwrap() = Some(what);
     }
@@ -78,7 +82,7 @@ impl Hooked {
 
     async fn happen(&self) -> Result<(), StoreError> {
         if let Some(Meanwhile { commit, then }) = self.missed() {
-            self.inner.commit(commit).await?;
+            self.commit(commit).await?;
             then();
         }
         Ok(())
@@ -97,6 +101,11 @@ impl Hooked {
     /// How often totals were read.
     pub(crate) fn reads(&self) -> usize {
         self.reads.load(Ordering::SeqCst)
+    }
+
+    /// How many rows were read, each the last of its day before an instant.
+    pub(crate) fn rows(&self) -> usize {
+        self.rows.load(Ordering::SeqCst)
     }
 }
 
@@ -127,7 +136,28 @@ impl Ledgers for Hooked {
     }
 
     async fn commit(&self, commit: Arc<Commit>) -> Result<(), StoreError> {
+        for write in &commit.ledgers {
+            let mut stamps = self.stamps.lock().unwrap();
+            for row in &write.rows {
+                let stamp_us = stamps.entry((write.dpu.clone(), row.key)).or_insert(write.stamp_us);
+                *stamp_us = write.stamp_us.max(*stamp_us);
+            }
+        }
         self.inner.commit(commit).await
+    }
+
+    async fn within_day(&self, before: &[(DpuId, UnixMs)]) -> Result<Option<Vec<Stamped>>, StoreError> {
+        self.happen().await?;
+        let mut found = Vec::new();
+        for (dpu, at) in before {
+            let from = Key::first_at(at.plus_ms(-1).day().start());
+            let row = self.inner.crossings(dpu, from, *at, usize::MAX).await?.pop();
+            // What was not committed here may be new.
+            let stamp_us = |row: &Row| self.stamps.lock().unwrap().get(&(dpu.clone(), row.key)).copied().unwrap_or(i64::MAX);
+            found.push(row.map_or(Stamped::NONE, |row| Stamped { totals: row.totals, stamp_us: stamp_us(&row) }));
+        }
+        self.rows.fetch_add(found.len(), Ordering::SeqCst);
+        Ok(Some(found))
     }
 
     async fn crossings(&self, dpu: &DpuId, from: Key, until: UnixMs, limit: usize) -> Result<Vec<Row>, StoreError> {

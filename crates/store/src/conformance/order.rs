@@ -12,7 +12,7 @@ use proptest::test_runner::TestRunner;
 
 use super::model::Model;
 use super::{Lane, Subject, dpu, ledger, totals};
-use crate::Summary;
+use crate::{Stamped, Summary};
 
 /// Which of a case's DPUs, and which crossing.
 type Arrival = (usize, Key);
@@ -127,6 +127,13 @@ async fn check(subject: &impl Subject, case: &Case, i: usize, id: &DpuId, record
     let before: Vec<(DpuId, UnixMs)> = edges.chain(case.probes.iter().copied()).map(|at| (id.clone(), at)).collect();
     let found_totals = subject.store().totals(&before).await.unwrap();
     assert_eq!(found_totals, before.iter().map(|(_, at)| model.before(*at)).collect::<Vec<_>>());
+    if let Some(within) = subject.store().within_day(&before).await.unwrap() {
+        let opening = |at: UnixMs| model.before(at.plus_ms(-1).day().start());
+        let told: Vec<Totals> = before.iter().zip(&within).map(|((_, at), row)| opening(*at).plus(row.totals)).collect();
+        assert_eq!(told, found_totals);
+        let held = found.counters.map_or(Stamped::NONE.stamp_us, |counters| counters.stamp_us);
+        assert!(within.iter().all(|row| row.stamp_us <= held));
+    }
     // Of all instants, and of those of one day.
     let day = |at: UnixMs| at.plus_ms(-1).day();
     let within = before.iter().filter(|(_, at)| before.first().is_some_and(|(_, first)| day(*first) == day(*at)));

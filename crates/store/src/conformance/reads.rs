@@ -8,7 +8,7 @@ use occupancy::time::{Day, UnixMs};
 
 use super::writes::quarantined;
 use super::{Lane, Subject, at, dpu, key, totals};
-use crate::{Commit, LedgerWrite, Source};
+use crate::{Commit, LedgerWrite, Source, Stamped};
 
 fn row(key: Key, entered: u64, exited: u64) -> Row {
     Row { key, totals: totals(entered, exited), appended_at: at(20, 0) }
@@ -41,6 +41,35 @@ pub async fn totals_follow_the_days(subject: &mut impl Subject) {
     let mut answers: Vec<_> = expected.iter().map(|(_, totals)| *totals).collect();
     answers.push(totals(0, 0));
     assert_eq!(store.totals(&asked).await.unwrap(), answers);
+}
+
+/// A row tells whether anything of its day came before it: it is written anew then, with a newer stamp.
+pub async fn a_row_tells_whether_what_comes_before_it_changed(subject: &mut impl Subject) {
+    let (store, id) = (subject.store(), dpu("d1"));
+    let record = |crossings| [(id.clone(), Record { crossings, heartbeat: None, appended_at: at(20, 0), position: None })];
+    let mut lane = Lane::default();
+    for crossings in [vec![key(3, 9, true)], vec![key(4, 10, true), key(4, 20, false)], vec![key(4, 30, true)]] {
+        lane.take(store, &record(crossings)).await.unwrap();
+    }
+    let asked: Vec<_> = [at(4, 0), at(4, 10), at(4, 11), at(4, 25), at(4, 31), at(5, 0)].map(|at| (id.clone(), at)).into();
+    let Some(before) = store.within_day(&asked).await.unwrap() else { return };
+    let told: Vec<_> = before.iter().map(|row| row.totals).collect();
+    assert_eq!(told, [totals(1, 0), totals(0, 0), totals(1, 0), totals(1, 1), totals(2, 1), totals(2, 1)]);
+    let held = store.counters(std::slice::from_ref(&id)).await.unwrap()[0].unwrap().stamp_us;
+    assert!(before.iter().all(|row| row.stamp_us <= held));
+    assert_eq!(before[1], Stamped::NONE);
+    for (late, changed, told) in [(key(4, 15, true), 3, totals(3, 1)), (key(3, 8, false), 0, totals(1, 1))] {
+        let before = store.within_day(&asked).await.unwrap().unwrap();
+        let held = store.counters(std::slice::from_ref(&id)).await.unwrap()[0].unwrap().stamp_us;
+        lane.take(store, &record(vec![late])).await.unwrap();
+        let after = store.within_day(&asked).await.unwrap().unwrap();
+        for (place, (before, after)) in before.iter().zip(&after).enumerate() {
+            let same_day = asked[place].1.plus_ms(-1).day() == late.at.day();
+            assert_eq!(after.stamp_us > held, same_day && place >= changed, "{late:?}, place {place}");
+            assert!(after.stamp_us > held || before == after);
+        }
+        assert_eq!(after.iter().rev().find(|row| row.stamp_us > held).unwrap().totals, told);
+    }
 }
 
 /// Tails over gaps, over an opening a crash left without crossings, and with a stored opening that is wrong.
