@@ -3,7 +3,8 @@
 //! It keeps what a wide-column store would: each opening, each crossing and the counters of a DPU are one cell, with
 //! the stamp of the write that made it. A newer stamp wins; of equal stamps the larger value.
 
-use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound::{self, Excluded, Included, Unbounded};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -26,7 +27,9 @@ pub struct MemoryStore {
 
 #[derive(Debug, Default)]
 struct State {
-    ledgers: BTreeMap<DpuId, Ledger>,
+    ledgers: HashMap<DpuId, Ledger>,
+    /// Those that have a ledger, in order.
+    dpus: BTreeSet<DpuId>,
     quarantine: BTreeMap<Source, Quarantined>,
     edits: Vec<Edit>,
     settings: Settings,
@@ -80,8 +83,10 @@ fn encoded(totals: &Totals) -> Vec<u8> {
 }
 
 fn put<K: Ord, T: Copy>(cells: &mut BTreeMap<K, Cell<T>>, key: K, cell: Cell<T>, encode: fn(&T) -> Vec<u8>) {
-    if cells.get(&key).is_none_or(|old| cell.beats(old, encode)) {
-        cells.insert(key, cell);
+    match cells.entry(key) {
+        Entry::Vacant(place) => drop(place.insert(cell)),
+        Entry::Occupied(mut old) if cell.beats(old.get(), encode) => drop(old.insert(cell)),
+        Entry::Occupied(_) => {}
     }
 }
 
@@ -137,7 +142,12 @@ impl Ledgers for MemoryStore {
     async fn commit(&self, commit: Arc<Commit>) -> Result<(), StoreError> {
         let mut state = self.state();
         for write in &commit.ledgers {
-            state.ledgers.entry(write.dpu.clone()).or_default().write(write);
+            if let Some(ledger) = state.ledgers.get_mut(&write.dpu) {
+                ledger.write(write);
+            } else {
+                state.dpus.insert(write.dpu.clone());
+                state.ledgers.entry(write.dpu.clone()).or_default().write(write);
+            }
         }
         for one in &commit.quarantine {
             let old = state.quarantine.get(&one.source);
@@ -163,8 +173,8 @@ impl Ledgers for MemoryStore {
 
     async fn dpus(&self, after: Option<&DpuId>, limit: usize) -> Result<Vec<(DpuId, Counters)>, StoreError> {
         let state = self.state();
-        let rest = state.ledgers.range::<DpuId, _>((after.map_or(Unbounded, Excluded), Unbounded));
-        let known = rest.filter_map(|(dpu, ledger)| ledger.counters.as_ref().map(|cell| (dpu.clone(), cell.value)));
+        let rest = state.dpus.range::<DpuId, _>((after.map_or(Unbounded, Excluded), Unbounded));
+        let known = rest.filter_map(|dpu| Some((dpu.clone(), state.ledgers.get(dpu)?.counters.as_ref()?.value)));
         Ok(known.take(limit).collect())
     }
 
