@@ -42,14 +42,25 @@ impl Policy {
 }
 
 /// When and where a report came in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Arrival {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Arrival<'a> {
     /// When the log (or, without one, the server) took it in.
     pub appended_at: UnixMs,
     /// Where the log holds it; `None` without a log.
     pub position: Option<Position>,
-    /// Its place among quarantined input; the index is filled in.
-    pub source: Source,
+    /// Its place among quarantined input, without the index.
+    pub topic: &'a str,
+    /// The same.
+    pub partition: i32,
+    /// The same.
+    pub offset: i64,
+}
+
+impl Arrival<'_> {
+    /// The place of one of its parts among quarantined input.
+    fn source(&self, index: u32) -> Source {
+        Source { topic: self.topic.to_owned(), partition: self.partition, offset: self.offset, index }
+    }
 }
 
 /// What becomes of a report.
@@ -68,7 +79,7 @@ pub struct Admission {
 ///
 /// A report that says `accept_clock` is taken at its word: its times are not judged.
 #[must_use]
-pub fn admit(report: Result<Report, Bad>, arrival: &Arrival, policy: &Policy) -> Admission {
+pub fn admit(report: Result<Report, Bad>, arrival: &Arrival<'_>, policy: &Policy) -> Admission {
     let Report { dpu, crossings, heartbeat, accept_clock } = match report {
         Ok(report) => report,
         Err(bad) => return Admission { quarantine: vec![quarantined(arrival, Source::WHOLE, None, bad)], ..Admission::default() },
@@ -102,9 +113,9 @@ pub fn admit(report: Result<Report, Bad>, arrival: &Arrival, policy: &Policy) ->
 }
 
 /// The quarantine row of an undecodable part.
-fn quarantined(arrival: &Arrival, index: u32, dpu: Option<&DpuId>, bad: Bad) -> Quarantined {
+fn quarantined(arrival: &Arrival<'_>, index: u32, dpu: Option<&DpuId>, bad: Bad) -> Quarantined {
     Quarantined {
-        source: Source { index, ..arrival.source.clone() },
+        source: arrival.source(index),
         reason: Reason::Undecodable,
         detail: bad.detail,
         dpu: dpu.cloned(),
@@ -119,9 +130,8 @@ mod tests {
     use super::*;
     use occupancy::crossing::{Heartbeat, Key};
 
-    fn arrival(appended_at: UnixMs) -> Arrival {
-        let source = Source { topic: "http".to_owned(), partition: 0, offset: 7, index: 0 };
-        Arrival { appended_at, position: None, source }
+    fn arrival(appended_at: UnixMs) -> Arrival<'static> {
+        Arrival { appended_at, position: None, topic: "http", partition: 0, offset: 7 }
     }
 
     fn report(times: &[UnixMs]) -> Report {

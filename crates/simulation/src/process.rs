@@ -221,17 +221,17 @@ impl Process {
             for _ in 0..1 + rng.below(6) {
                 let Some(entry) = world.log().entry(*partition, owned.next).cloned() else { break };
                 owned.next += 1;
-                let ack = entry.begin(&owned.watermark);
-                match work(world, &entry, ack) {
-                    Work::Fold(item) => owned.held.push_back(item),
-                    Work::SendHome { home, ack } => foreign.push((entry, home, ack)),
+                match work(world, &entry) {
+                    Work::Fold(admission) => owned.hold(entry.position.offset, admission),
+                    Work::SendHome { home } => foreign.push((entry.begin(&owned.watermark), entry, home)),
                 }
-                if !owned.advance() {
+                // What is not handed on at once may be joined by what comes next.
+                if rng.percent(50) && !owned.advance() {
                     break;
                 }
             }
         }
-        for (entry, home, ack) in foreign {
+        for (ack, entry, home) in foreign {
             self.send_home(entry, home, ack);
         }
     }
@@ -263,6 +263,17 @@ impl Process {
 }
 
 impl Owned {
+    /// Keeps a record to be handed on, with the one before where they go together.
+    fn hold(&mut self, offset: i64, admission: Admission) {
+        let joined = match self.held.back_mut() {
+            Some(last) => last.join(offset, admission),
+            None => Err(admission),
+        };
+        if let Err(alone) = joined {
+            self.held.push_back(Item::of(alone, self.watermark.begin(offset)));
+        }
+    }
+
     /// Hands on what is held, in order, as far as there is room; whether nothing is held any more.
     fn advance(&mut self) -> bool {
         while let Some(item) = self.held.pop_front() {
@@ -277,18 +288,17 @@ impl Owned {
 
 /// What a record asks for.
 enum Work {
-    Fold(Item<OffsetAck>),
-    SendHome { home: i32, ack: OffsetAck },
+    Fold(Admission),
+    SendHome { home: i32 },
 }
 
-fn work(world: &World, entry: &Entry, ack: OffsetAck) -> Work {
+fn work(world: &World, entry: &Entry) -> Work {
     let report = wire::report::decode(&entry.payload).map_err(|error| Bad { detail: error.to_string(), payload: entry.payload.clone() });
     if let Ok(report) = &report {
         let home = world.log().home(&report.dpu);
         if home != entry.position.partition {
-            return Work::SendHome { home, ack };
+            return Work::SendHome { home };
         }
     }
-    let Admission { record, quarantine, ignored_heartbeat: _ } = admit(report, &entry.arrival(), &world.plan.policy);
-    Work::Fold(Item { records: record.into_iter().collect(), quarantine, ack })
+    Work::Fold(admit(report, &entry.arrival(&entry.topic()), &world.plan.policy))
 }

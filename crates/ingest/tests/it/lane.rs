@@ -132,7 +132,7 @@ async fn a_lane_that_waits_for_room_gathers_more_and_commits_it_at_once() {
 #[tokio::test(start_paused = true)]
 async fn a_full_queue_gives_the_item_back() {
     let store = Arc::new(Steered::new());
-    let lane = lane(&store, LaneConfig { queue_items: 2, batch_items: 1, ..LaneConfig::default() });
+    let lane = lane(&store, LaneConfig { queue_records: 2, batch_records: 1, ..LaneConfig::default() });
     store.hold().await;
     let mut told = Vec::new();
     let refused = loop {
@@ -156,7 +156,7 @@ async fn a_full_queue_gives_the_item_back() {
 #[tokio::test(start_paused = true)]
 async fn draining_finishes_what_is_queued_or_abandons_it() {
     let store = Arc::new(Steered::new());
-    let finishing = lane(&store, LaneConfig { batch_items: 3, ..LaneConfig::default() });
+    let finishing = lane(&store, LaneConfig { batch_records: 3, ..LaneConfig::default() });
     let mut told = Vec::new();
     for i in 0..10 {
         let (one, answer) = item(vec![("a", record(&[plus(i)]))]);

@@ -83,7 +83,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_interleaving_gives_the_naive_model(steps in steps(), batch_items in 1..6usize, batch_crossings in 1..20usize, seed in any::<u64>(), percent in 0..60u64) {
+    fn any_interleaving_gives_the_naive_model(steps in steps(), batch_records in 1..6usize, batch_crossings in 1..20usize, seed in any::<u64>(), percent in 0..60u64) {
         let mut model: BTreeMap<usize, BTreeSet<Key>> = BTreeMap::new();
         for (i, keys) in steps.iter().flat_map(|(records, _)| records) {
             model.entry(*i).or_default().extend(keys);
@@ -91,7 +91,7 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         runtime.block_on(async {
             let store: Arc<dyn Ledgers> = Arc::new(Faulty::new(MemoryStore::new(), seed, percent));
-            let accepted = run(&store, &steps, LaneConfig { batch_items, batch_crossings, queue_items: 4 }).await;
+            let accepted = run(&store, &steps, LaneConfig { batch_records, batch_crossings, queue_records: 4 }).await;
             assert_eq!(accepted, model.values().map(|keys| keys.len() as u64).sum::<u64>());
             agrees_with_the_model(&*store, &model).await;
         });
