@@ -19,8 +19,9 @@ pub struct Watermark(Mutex<Underway>);
 
 #[derive(Debug, Default)]
 struct Underway {
-    /// Of each piece of work, its first record.
-    firsts: BTreeSet<i64>,
+    /// Of each piece of work, its first record, and its number: a record that is delivered again may lead another piece.
+    firsts: BTreeSet<(i64, u64)>,
+    begun: u64,
     /// After the last record seen; `None` before the first.
     next: Option<i64>,
 }
@@ -30,16 +31,18 @@ impl Watermark {
     #[must_use]
     pub fn begin(self: &Arc<Self>, offset: i64) -> OffsetAck {
         let mut underway = self.lock();
-        underway.firsts.insert(offset);
+        underway.begun += 1;
+        let first = (offset, underway.begun);
+        underway.firsts.insert(first);
         underway.next = underway.next.max(Some(offset + 1));
-        OffsetAck { watermark: Arc::clone(self), first: offset }
+        OffsetAck { watermark: Arc::clone(self), first }
     }
 
     /// The offset to commit: everything before it is done. `None` before the first record.
     #[must_use]
     pub fn reached(&self) -> Option<i64> {
         let underway = self.lock();
-        underway.firsts.first().copied().or(underway.next)
+        underway.firsts.first().map(|(offset, _)| *offset).or(underway.next)
     }
 
     fn lock(&self) -> MutexGuard<'_, Underway> {
@@ -51,7 +54,7 @@ impl Watermark {
 #[derive(Debug)]
 pub struct OffsetAck {
     watermark: Arc<Watermark>,
-    first: i64,
+    first: (i64, u64),
 }
 
 impl OffsetAck {
@@ -79,6 +82,7 @@ impl Item<OffsetAck> {
     ///
     /// # Errors
     /// It comes back where it is to be a piece by itself.
+    #[allow(clippy::result_large_err, reason = "it comes back whole, to be taken in another way")]
     pub fn join(&mut self, offset: i64, admission: Admission) -> Result<(), Admission> {
         let small = admission.quarantine.is_empty()
             && admission.record.as_ref().is_some_and(|(_, record)| record.crossings.len() <= SMALL_CROSSINGS);
@@ -129,5 +133,16 @@ mod tests {
         assert_eq!(watermark.reached(), Some(6), "what lies between is not done with it");
         between.done();
         assert_eq!(watermark.reached(), Some(8));
+    }
+
+    #[test]
+    fn a_record_that_comes_again_leads_a_piece_of_its_own() {
+        let watermark = Arc::new(Watermark::default());
+        let (once, again) = (watermark.begin(1), watermark.begin(1));
+        again.cover(2);
+        once.done();
+        assert_eq!(watermark.reached(), Some(1), "what came with it again is not done");
+        again.done();
+        assert_eq!(watermark.reached(), Some(3));
     }
 }
