@@ -9,7 +9,7 @@ BUILD := $(CARGO) build --workspace --exclude simulation --locked --bin headcoun
 HEADCOUNT := $(or $(CARGO_TARGET_DIR),target)/debug/headcount
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run engines demo-engines test lint unit deploy-check contract promtool format torture torture-engines simulate bench bench-engines release clean
+.PHONY: help demo run engines demo-engines test lint unit deploy-check contract promtool format torture torture-engines simulate bench bench-stages bench-engines bench-peers release clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -86,10 +86,16 @@ bench: tools ## embedded ingest and reads, in a release build; BENCH=--quick for
 	$(CARGO) build --release --package headcount
 	$(CARGO) run --release --package headcount-bench -- $(BENCH)
 
+bench-stages: tools ## each stage by itself; BENCH=--quick for a short run, BENCH=fold for the groups of that name
+	$(CARGO) bench --locked --package headcount-bench --bench stages -- $(BENCH)
+
 bench-engines: tools ## the same program on real Kafka and Cassandra, beside the bare driver; BENCH=--quick for a short one
 	$(CARGO) build --release --package headcount
 	$(CARGO) build --release --package headcount-bench
 	$(CARGO) run --package engines --locked -- run -- $(or $(CARGO_TARGET_DIR),target)/release/headcount-bench $(BENCH)
+
+bench-peers: tools ## the same backlog by PostgreSQL and Kafka Streams too; BENCH=--quick for a short one, which is their test
+	@CARGO="$(CARGO)" bench/peers/run.sh $(BENCH)
 
 release: tools ## the program, optimised: target/release/headcount
 	$(CARGO) build --release --package headcount

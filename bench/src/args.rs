@@ -5,6 +5,9 @@ use std::path::PathBuf;
 use clap::{Parser, ValueEnum};
 use serde_json::{Value, json};
 
+use crate::engines::{PARTITIONS, SLOTS};
+use crate::watchers::CLIENTS;
+
 /// Measures a release build of headcount: what it takes in, answers and needs
 #[derive(Debug, Parser)]
 #[command(name = "headcount-bench", version)]
@@ -12,6 +15,9 @@ pub(crate) struct Args {
     /// A smaller run, in half a minute: to see that it works, not for figures
     #[arg(long)]
     pub quick: bool,
+    /// Measure at three sizes, each ten times the one before, and print how each figure grows
+    #[arg(long)]
+    pub growth: bool,
     /// Measure only this; may be given several times
     #[arg(long, value_enum, value_name = "PART")]
     pub only: Vec<Part>,
@@ -179,6 +185,7 @@ impl Plan {
         json!({
             "connections": connections, "lanes": lanes, "large": large, "small": small, "spread": spread, "singles": singles,
             "reporting_dpus": reporting_dpus, "rounds": rounds, "reads": reads, "backlog": backlog, "fold": fold, "steady_s": steady_s, "lookups": lookups, "walk": walk,
+            "partitions": PARTITIONS, "slots": SLOTS, "watchers": CLIENTS,
         })
     }
 }

@@ -3,8 +3,9 @@
 use std::time::Instant;
 
 use anyhow::Result;
-use fjall::config::{BlockSizePolicy, CompressionPolicy, FilterPolicy};
-use fjall::{CompressionType, Database, KeyspaceCreateOptions, PersistMode};
+use fjall::config::{BlockSizePolicy, BloomConstructionPolicy, CompressionPolicy, FilterPolicy, FilterPolicyEntry};
+use fjall::{CompressionType, Database, Keyspace, KeyspaceCreateOptions, PersistMode};
+use tempfile::TempDir;
 
 use crate::figure::Latencies;
 use crate::fleet::{Seen, seen};
@@ -16,18 +17,43 @@ pub(crate) struct Bare {
     pub(crate) each: Latencies,
 }
 
-/// Writes rows (DPU, number) with a sync to disk after every `batch` of them, one thread, with settings like the store's; nothing
-/// is read, so there are no filters.
+/// A table of rows in a database of its own, with settings like the store's.
+pub(crate) struct Rows {
+    db: Database,
+    pub(crate) table: Keyspace,
+    _folder: TempDir,
+}
+
+impl Rows {
+    fn new(program: &Program, filters: &FilterPolicy) -> Result<Self> {
+        let folder = program.folder()?;
+        let db = Database::builder(folder.path()).max_journaling_size(64 << 20).open()?;
+        let table = db.keyspace("rows", || {
+            KeyspaceCreateOptions::default()
+                .data_block_compression_policy(CompressionPolicy::all(CompressionType::Lz4))
+                .data_block_size_policy(BlockSizePolicy::all(8 << 10))
+                .filter_policy(filters.clone())
+                .max_memtable_size(32 << 20)
+        })?;
+        Ok(Self { db, table, _folder: folder })
+    }
+
+    /// Rows to be read: so many of each DPU.
+    pub(crate) fn filled(program: &Program, dpus: usize, per_dpu: usize) -> Result<Self> {
+        let rows = Self::new(program, &FilterPolicy::all(FilterPolicyEntry::Bloom(BloomConstructionPolicy::BitsPerKey(10.0))))?;
+        for k in 0..per_dpu {
+            let mut one = rows.db.batch();
+            (0..dpus).for_each(|dpu| one.insert(&rows.table, key(dpu, k), value(k)));
+            one.commit()?;
+        }
+        Ok(rows)
+    }
+}
+
+/// Writes rows (DPU, number) with a sync to disk after every `batch` of them, one thread; nothing is read, so there are no
+/// filters.
 pub(crate) fn write(program: &Program, rows: impl Iterator<Item = (usize, usize)>, batch: usize) -> Result<Bare> {
-    let folder = program.folder()?;
-    let db = Database::builder(folder.path()).max_journaling_size(64 << 20).open()?;
-    let table = db.keyspace("rows", || {
-        KeyspaceCreateOptions::default()
-            .data_block_compression_policy(CompressionPolicy::all(CompressionType::Lz4))
-            .data_block_size_policy(BlockSizePolicy::all(8 << 10))
-            .filter_policy(FilterPolicy::disabled())
-            .max_memtable_size(32 << 20)
-    })?;
+    let Rows { db, table, _folder } = Rows::new(program, &FilterPolicy::disabled())?;
     let mut rows = rows.peekable();
     let (start, mut written, mut each) = (Instant::now(), 0_usize, Latencies::default());
     while rows.peek().is_some() {
@@ -44,7 +70,7 @@ pub(crate) fn write(program: &Program, rows: impl Iterator<Item = (usize, usize)
 }
 
 /// As long as the store's keys are.
-fn key(dpu: usize, k: usize) -> Vec<u8> {
+pub(crate) fn key(dpu: usize, k: usize) -> Vec<u8> {
     let Seen { at_ms, direction, seq } = seen(dpu, k);
     let mut key = format!("d{dpu}\0").into_bytes();
     key.extend_from_slice(&(at_ms ^ i64::MIN).to_be_bytes());

@@ -28,10 +28,12 @@ use crate::fleet::{Fleet, Seen, seen};
 use crate::served::{Program, Served};
 
 /// What topics are made with.
-const PARTITIONS: usize = 16;
+pub(crate) const PARTITIONS: usize = 16;
 /// Slots of a keyspace, as `headcount migrate` makes one unless told otherwise.
-const SLOTS: u32 = 4096;
+pub(crate) const SLOTS: u32 = 4096;
 
+/// How long a cluster may take to say what it consists of.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// How often something awaited is looked for.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -61,7 +63,7 @@ pub(crate) async fn measure(program: &Program, args: &Args, plan: &Plan) -> Resu
     let session = connect(hosts.split(',')).await?;
     let (brokers, nodes) = (brokers.clone(), format!("cql://{hosts}"));
     let engines = Engines { program, brokers, nodes, session, run: std::process::id() };
-    let mut figures = Vec::new();
+    let mut figures = engines.size()?;
     if args.wants(Part::Backlog) {
         figures.extend(backlog::drained(&engines, plan).await?);
     }
@@ -96,6 +98,14 @@ fn rooms(count: usize, dpu: &str, resets: &str) -> String {
 }
 
 impl Engines<'_> {
+    /// How many there are of each: what was measured holds for so many.
+    fn size(&self) -> Result<Vec<Figure>> {
+        let brokers = self.producer()?.client().fetch_metadata(None, PATIENCE)?.brokers().len();
+        let nodes = self.session.get_cluster_state().get_nodes_info().len();
+        let figure = |name, count: usize, id| Figure::new(name, count as f64, "").id(id);
+        Ok(vec![figure("Kafka brokers", brokers, "brokers"), figure("nodes of the cluster", nodes, "nodes")])
+    }
+
     /// A topic and a keyspace named after what they are for.
     async fn path(&self, name: &str, slots: u32) -> Result<Path<'_>> {
         let keyspace = format!("bench_{name}_{}", self.run);

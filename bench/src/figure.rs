@@ -30,6 +30,8 @@ impl Aim {
 /// One measured number.
 #[derive(Debug, Clone)]
 pub(crate) struct Figure {
+    /// What `headcount plan` finds it by, where it needs it: stays the same whatever becomes of the name.
+    pub(crate) id: Option<&'static str>,
     pub(crate) name: String,
     pub(crate) value: f64,
     pub(crate) unit: &'static str,
@@ -40,9 +42,13 @@ pub(crate) struct Figure {
 
 impl Figure {
     pub(crate) fn new(name: impl Into<String>, value: f64, unit: &'static str) -> Self {
-        let figure = Self { name: name.into(), value, unit, beside: None, aim: None };
+        let figure = Self { id: None, name: name.into(), value, unit, beside: None, aim: None };
         println!("  {}: {} {unit}", figure.name, number(value));
         figure
+    }
+
+    pub(crate) fn id(self, id: &'static str) -> Self {
+        Self { id: Some(id), ..self }
     }
 
     pub(crate) fn beside(self, what: impl Into<String>, value: f64) -> Self {
@@ -57,7 +63,7 @@ impl Figure {
 /// Prints the table.
 pub(crate) fn print(figures: &[Figure]) {
     println!("| figure | measured | compared with | ratio | aim |\n| --- | ---: | --- | ---: | --- |");
-    for Figure { name, value, unit, beside, aim } in figures {
+    for Figure { name, value, unit, beside, aim, .. } in figures {
         let (with, ratio) = beside
             .as_ref()
             .map_or_else(Default::default, |(what, other)| (format!("{what}: {} {unit}", number(*other)), format!("{:.2}", value / other)));
@@ -71,13 +77,13 @@ pub(crate) fn to_json(figures: &[Figure]) -> Vec<Value> {
     let one = |figure: &Figure| {
         let beside = figure.beside.as_ref().map(|(what, value)| json!({ "what": what, "value": value, "ratio": figure.value / value }));
         let aim = figure.aim.map(|aim| json!({ "aim": aim.text(), "met": aim.met(figure.value) }));
-        json!({ "name": figure.name, "value": figure.value, "unit": figure.unit, "beside": beside, "aim": aim })
+        json!({ "id": figure.id, "name": figure.name, "value": figure.value, "unit": figure.unit, "beside": beside, "aim": aim })
     };
     figures.iter().map(one).collect()
 }
 
 /// Three digits that say something, thousands apart.
-fn number(value: f64) -> String {
+pub(crate) fn number(value: f64) -> String {
     if value < 100.0 {
         return format!("{value:.2}");
     }

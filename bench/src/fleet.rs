@@ -4,6 +4,7 @@
 //! the other, from `BEGINNING_MS` on. Counts start anew every day at 04:00.
 
 use std::fmt::Write;
+use std::ops::Range;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
@@ -61,12 +62,23 @@ impl Fleet {
 
     /// The spaces, doorways and installations, as the document of the root `campus`.
     pub(crate) fn topology(&self) -> String {
+        self.document("", |dpu| format!("room-{}", dpu / 2))
+    }
+
+    /// The same, with a hall in the room behind each doorway.
+    pub(crate) fn with_halls(&self) -> String {
+        let halls = (0..self.dpus).map(|dpu| format!(r#",{{"id":"hall-{dpu}","parent":"room-{}"}}"#, dpu / 2));
+        self.document(&halls.collect::<String>(), |dpu| format!("hall-{dpu}"))
+    }
+
+    /// With more spaces than the rooms, and what is behind the doorway of each DPU.
+    fn document(&self, more: &str, behind: impl Fn(usize) -> String) -> String {
         let rooms = (0..self.rooms()).map(|room| format!(r#",{{"id":"room-{room}","parent":"campus"}}"#));
-        let doorways = (0..self.dpus).map(|dpu| format!(r#"{{"id":"door-{dpu}","between":["outside","room-{}"]}}"#, dpu / 2));
+        let doorways = (0..self.dpus).map(|dpu| format!(r#"{{"id":"door-{dpu}","between":["outside","{}"]}}"#, behind(dpu)));
         let hung = (0..self.dpus)
-            .map(|dpu| format!(r#"{{"dpu":"d{dpu}","doorway":"door-{dpu}","enters":"room-{}","from":"2024-01-01T00:00:00Z"}}"#, dpu / 2));
+            .map(|dpu| format!(r#"{{"dpu":"d{dpu}","doorway":"door-{dpu}","enters":"{}","from":"2024-01-01T00:00:00Z"}}"#, behind(dpu)));
         format!(
-            r#"{{"space":[{{"id":"campus","time_zone":"UTC"}}{}],"reset":[{{"space":"campus","at":"04:00","from":"2024-01-01T00:00:00Z"}}],"doorway":[{}],"installation":[{}]}}"#,
+            r#"{{"space":[{{"id":"campus","time_zone":"UTC"}}{}{more}],"reset":[{{"space":"campus","at":"04:00","from":"2024-01-01T00:00:00Z"}}],"doorway":[{}],"installation":[{}]}}"#,
             rooms.collect::<String>(),
             doorways.collect::<Vec<_>>().join(","),
             hung.collect::<Vec<_>>().join(","),
@@ -85,8 +97,17 @@ impl Fleet {
 
     /// The right raw count of a room (of the campus if none) this long after the beginning.
     pub(crate) fn raw(&self, room: Option<usize>, after_ms: i64) -> i64 {
+        self.net_of(room.map_or(0..self.dpus, |room| self.of_room(room)), after_ms)
+    }
+
+    /// The DPUs of a room.
+    pub(crate) fn of_room(&self, room: usize) -> Range<usize> {
+        room * 2..(room * 2 + 2).min(self.dpus)
+    }
+
+    /// The net of what some DPUs saw since the last reset, this long after the beginning.
+    pub(crate) fn net_of(&self, dpus: Range<usize>, after_ms: i64) -> i64 {
         let reset_ms = after_ms.div_euclid(DAY_MS) * DAY_MS;
-        let dpus = room.map_or(0..self.dpus, |room| room * 2..(room * 2 + 2).min(self.dpus));
         dpus.map(|dpu| self.net_before(dpu, after_ms + 1) - self.net_before(dpu, reset_ms)).sum()
     }
 

@@ -1,5 +1,7 @@
 //! Crossings in over HTTP, each acknowledged only when it is on disk.
 
+use std::ops::Range;
+
 use anyhow::Result;
 
 use crate::args::Plan;
@@ -17,13 +19,13 @@ const SINGLES_AT_ONCE: usize = 100;
 const BARE_SINGLES: usize = 2_000;
 const BARE_MOST: usize = 2_000_000;
 
-/// Bodies of one DPU's crossings. A DPU's bodies go over one connection, so that they arrive in order.
-pub(crate) fn bodies(fleet: &Fleet, connections: usize, batch: usize) -> Result<Vec<Vec<Post>>> {
+/// Bodies of one DPU's crossings of these numbers. A DPU's bodies go over one connection, so that they arrive in order.
+pub(crate) fn bodies(fleet: &Fleet, numbers: Range<usize>, connections: usize, batch: usize) -> Result<Vec<Vec<Post>>> {
     let mut queues: Vec<Vec<Post>> = Vec::new();
     queues.resize_with(connections, Vec::new);
-    for first in (0..fleet.per_dpu).step_by(batch) {
+    for first in numbers.clone().step_by(batch) {
         for dpu in 0..fleet.dpus {
-            let (mut body, count) = (String::new(), batch.min(fleet.per_dpu - first));
+            let (mut body, count) = (String::new(), batch.min(numbers.end - first));
             put_report(&mut body, dpu, first, count)?;
             queues.get_mut(dpu % connections).into_iter().for_each(|queue| queue.push(Post::new(&body, count)));
         }
@@ -66,13 +68,13 @@ pub(crate) async fn singles(program: &Program, plan: &Plan) -> Result<Vec<Figure
     let folder = program.folder()?;
     let served = Served::over(program, folder.path())?;
     served.hang(&fleet).await?;
-    let mut posted = post_all(served.address, bodies(&fleet, SINGLES_AT_ONCE, 1)?).await?;
+    let mut posted = post_all(served.address, bodies(&fleet, 0..fleet.per_dpu, SINGLES_AT_ONCE, 1)?).await?;
     served.check(&fleet).await?;
     served.stop()?;
     let synced = || "one row, one sync, one at a time";
     let rate = posted.each.len() as f64 / posted.took.as_secs_f64();
     Ok(vec![
-        Figure::new("single posts, 100 at once", rate, "posts/s").beside(synced(), bare.rows_per_s),
+        Figure::new("single posts, 100 at once", rate, "posts/s").id("posts").beside(synced(), bare.rows_per_s),
         Figure::new("single posts, 100 at once, p50", posted.each.percentile_ms(50), "ms").beside(synced(), bare.each.percentile_ms(50)),
         Figure::new("single posts, 100 at once, p99", posted.each.percentile_ms(99), "ms")
             .beside(synced(), bare.each.percentile_ms(99))
@@ -94,6 +96,7 @@ pub(crate) async fn many_dpus(program: &Program, plan: &Plan) -> Result<Vec<Figu
     served.check(&fleet).await?;
     served.stop()?;
     let rate = fleet.crossings() as f64 / posted.took.as_secs_f64();
-    let figure = Figure::new("batches of 1,000, of 1,000 DPUs", rate, "crossings/s").beside("the bare database", bare.rows_per_s);
+    let figure =
+        Figure::new("batches of 1,000, of 1,000 DPUs", rate, "crossings/s").id("gathered").beside("the bare database", bare.rows_per_s);
     Ok(vec![figure.aim(Aim::AtLeast(150_000.0))])
 }

@@ -1,16 +1,19 @@
 //! Where the figures were measured.
 
 use anyhow::{Context, Result};
+use occupancy::time::UnixMs;
 use serde_json::{Value, json};
 
+use crate::fleet::now;
 use crate::served::Program;
 
-/// A kind of machine, and the version measured.
+/// A kind of machine, the version measured, and the day.
 pub(crate) struct Machine {
     cores: usize,
     memory_gib: f64,
     kernel: String,
     version: String,
+    date: String,
 }
 
 pub(crate) fn describe(program: &Program) -> Result<Machine> {
@@ -23,17 +26,18 @@ pub(crate) fn describe(program: &Program) -> Result<Machine> {
         memory_gib: memory_kib / f64::from(1 << 20),
         kernel: read("/proc/sys/kernel/osrelease")?.trim().to_owned(),
         version: program.run(&["--version"])?.trim().to_owned(),
+        date: UnixMs::new(now(1, 0)?.at_ms)?.to_string().chars().take_while(|found| *found != 'T').collect(),
     })
 }
 
 impl Machine {
     pub(crate) fn text(&self) -> String {
-        let Self { cores, memory_gib, kernel, version } = self;
-        format!("{version}; {cores} cores for server and client together, {memory_gib:.1} GiB, Linux {kernel}")
+        let Self { cores, memory_gib, kernel, version, date } = self;
+        format!("{date}; {version}; {cores} cores for server and client together, {memory_gib:.1} GiB, Linux {kernel}")
     }
 
     pub(crate) fn to_json(&self) -> Value {
-        let Self { cores, memory_gib, kernel, version } = self;
-        json!({ "cores": cores, "memory_gib": memory_gib, "kernel": kernel, "version": version })
+        let Self { cores, memory_gib, kernel, version, date } = self;
+        json!({ "cores": cores, "memory_gib": memory_gib, "kernel": kernel, "version": version, "date": date })
     }
 }

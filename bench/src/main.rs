@@ -4,10 +4,12 @@
 
 mod args;
 mod bare;
+mod bare_served;
 mod client;
 mod engines;
 mod figure;
 mod fleet;
+mod growth;
 mod ingest;
 mod machine;
 mod memory;
@@ -19,11 +21,12 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::runtime::Builder;
 
 use crate::args::{Args, Part, Plan};
 use crate::figure::{Figure, print, to_json};
+use crate::growth::Step;
 use crate::served::Program;
 
 fn main() -> ExitCode {
@@ -46,32 +49,47 @@ fn run(args: &Args) -> Result<()> {
     let on_engines = args.kafka.is_some();
     let mut runtime = if on_engines { Builder::new_multi_thread() } else { Builder::new_current_thread() };
     let runtime = runtime.enable_all().build()?;
-    let figures: Vec<Figure> = runtime.block_on(async {
-        let mut figures = Vec::new();
-        if args.wants(Part::Singles) {
-            figures.extend(ingest::singles(&program, &plan).await?);
+    let write = |all: Value| match &args.json {
+        Some(file) => std::fs::write(file, format!("{all:#}\n")).with_context(|| format!("cannot write {}", file.display())),
+        None => Ok(()),
+    };
+    if args.growth {
+        let mut steps = Vec::new();
+        for plan in growth::plans(plan) {
+            println!("{}", plan.text());
+            steps.push(Step::new(plan, runtime.block_on(measure(&program, args, &plan))?));
         }
-        if args.wants(Part::Spread) {
-            figures.extend(ingest::many_dpus(&program, &plan).await?);
-        }
-        if args.wants(Part::Memory) {
-            figures.extend(memory::reported(&program, &plan).await?);
-        }
-        if args.wants(Part::Watchers) {
-            figures.extend(watchers::told(&program).await?);
-        }
-        if args.wants(Part::Reads) {
-            figures.extend(reads::at_both_sizes(&program, &plan).await?);
-        }
-        figures.extend(engines::measure(&program, args, &plan).await?);
-        Ok::<_, anyhow::Error>(figures)
-    })?;
-    println!();
-    print(&figures);
-    println!("\nEvery count was compared with ground truth: all are right.");
-    if let Some(file) = &args.json {
-        let all = json!({ "machine": machine.to_json(), "settings": plan.to_json(), "figures": to_json(&figures) });
-        std::fs::write(file, format!("{all:#}\n")).with_context(|| format!("cannot write {}", file.display()))?;
+        println!();
+        growth::print(&steps)?;
+        write(json!({ "machine": machine.to_json(), "sizes": growth::as_json(&steps) }))?;
+    } else {
+        let figures = runtime.block_on(measure(&program, args, &plan))?;
+        println!();
+        print(&figures);
+        write(json!({ "machine": machine.to_json(), "settings": plan.to_json(), "figures": to_json(&figures) }))?;
     }
+    println!("\nEvery count was compared with ground truth: all are right.");
     Ok(())
+}
+
+/// Everything that is asked for, in the order of the parts.
+async fn measure(program: &Program, args: &Args, plan: &Plan) -> Result<Vec<Figure>> {
+    let mut figures = Vec::new();
+    if args.wants(Part::Singles) {
+        figures.extend(ingest::singles(program, plan).await?);
+    }
+    if args.wants(Part::Spread) {
+        figures.extend(ingest::many_dpus(program, plan).await?);
+    }
+    if args.wants(Part::Memory) {
+        figures.extend(memory::reported(program, plan).await?);
+    }
+    if args.wants(Part::Watchers) {
+        figures.extend(watchers::told(program).await?);
+    }
+    if args.wants(Part::Reads) {
+        figures.extend(reads::at_both_sizes(program, plan).await?);
+    }
+    figures.extend(engines::measure(program, args, plan).await?);
+    Ok(figures)
 }

@@ -1,13 +1,15 @@
 //! Counts at random instants, from a small and a large store side by side; and what the large one takes on disk.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 
 use crate::args::Plan;
+use crate::bare_served::BareServed;
 use crate::client::{Connection, post_all, request};
 use crate::figure::{Aim, Figure, Latencies, median};
 use crate::fleet::{Fleet, mix};
@@ -16,6 +18,10 @@ use crate::served::{Program, Served, disk_bytes};
 
 /// DPUs of both stores: two to a room.
 const DPUS: usize = 100;
+/// Crossings in the bodies that are made at once.
+const BODIES_AT_ONCE: usize = 10_000_000;
+/// Rows of each DPU in the bare database.
+const BARE_ROWS: usize = 10_000;
 
 /// A server with a history.
 struct Filled {
@@ -30,12 +36,17 @@ async fn fill(program: &Program, plan: &Plan, crossings: usize) -> Result<Filled
     let fleet = Arc::new(Fleet::new(DPUS, crossings / DPUS));
     let folder = program.folder()?;
     let served = Served::over(program, folder.path())?;
-    served.hang(&fleet).await?;
-    let bodies = bodies(&fleet, plan.connections, BATCH)?;
-    let json_bytes = bodies.iter().flatten().map(crate::client::Post::len).sum();
-    let posted = post_all(served.address, bodies).await?;
+    served.put_topology(&fleet.with_halls()).await?;
+    let (mut took, mut json_bytes) = (Duration::ZERO, 0);
+    // Some at a time: what is sent is made beforehand, and need not fit into memory all at once.
+    for first in (0..fleet.per_dpu).step_by(BODIES_AT_ONCE / DPUS) {
+        let numbers = first..fleet.per_dpu.min(first + BODIES_AT_ONCE / DPUS);
+        let bodies = bodies(&fleet, numbers, plan.connections, BATCH)?;
+        json_bytes += bodies.iter().flatten().map(crate::client::Post::len).sum::<usize>();
+        took += post_all(served.address, bodies).await?.took;
+    }
     served.check(&fleet).await?;
-    let crossings_per_s = fleet.crossings() as f64 / posted.took.as_secs_f64();
+    let crossings_per_s = fleet.crossings() as f64 / took.as_secs_f64();
     Ok(Filled { fleet, served, folder, crossings_per_s, json_bytes })
 }
 
@@ -55,19 +66,22 @@ pub(crate) async fn at_both_sizes(program: &Program, plan: &Plan) -> Result<Vec<
     large.served = Served::over(program, large.folder.path())?;
     figures.push(Figure::new("start over the large store", start.elapsed().as_secs_f64(), "s"));
     large.served.check(&large.fleet).await?;
-    figures.push(Figure::new("disk, at the end of ingest", per_crossing(full), "bytes/crossing").beside("as sent", sent));
+    figures.push(Figure::new("disk, at the end of ingest", per_crossing(full), "bytes/crossing").id("disk").beside("as sent", sent));
     let again = disk_bytes(large.folder.path())?;
     figures.push(Figure::new("disk, after a restart", per_crossing(again), "bytes/crossing").beside("as sent", sent));
 
     println!("counts at random instants");
     let small = fill(program, plan, plan.small).await?;
+    let bare = BareServed::over(program, DPUS, BARE_ROWS).await?;
     for (name, subject, connections) in [
+        ("a hall (1 doorway), at random, one connection", Subject::Hall, 1),
         ("a room, at random", Subject::Room, plan.connections),
         ("a room, at random, one connection", Subject::Room, 1),
         ("campus (100 doorways), at random", Subject::Campus, plan.connections),
     ] {
-        figures.extend(compare(plan, name, subject, connections, &small, &large).await?);
+        figures.extend(compare(plan, name, subject, connections, [&small, &large], bare.address).await?);
     }
+    bare.stop();
     small.served.stop()?;
     large.served.stop()?;
     let start = Instant::now();
@@ -77,66 +91,93 @@ pub(crate) async fn at_both_sizes(program: &Program, plan: &Plan) -> Result<Vec<
 }
 
 /// What is asked for.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Subject {
-    Room,
     Campus,
+    Room,
+    /// With one doorway.
+    Hall,
     /// Nothing of the store: what HTTP alone costs.
     Health,
+    /// One row of the bare database.
+    Row,
 }
 
-/// Rounds of reads from both, turn about, and what HTTP alone does.
-async fn compare(plan: &Plan, name: &str, subject: Subject, connections: usize, small: &Filled, large: &Filled) -> Result<Vec<Figure>> {
-    let reads = if matches!(subject, Subject::Campus) { plan.reads / 10 } else { plan.reads };
-    let (mut at_small, mut at_large) = (Vec::new(), Vec::new());
-    let (mut small_each, mut large_each) = (Latencies::default(), Latencies::default());
+/// Rounds of reads from the small and the large one, and of bare rows, turn about; and what HTTP alone does.
+async fn compare(
+    plan: &Plan,
+    name: &str,
+    subject: Subject,
+    connections: usize,
+    [small, large]: [&Filled; 2],
+    bare: SocketAddr,
+) -> Result<Vec<Figure>> {
+    let reads = if subject == Subject::Campus { plan.reads / 10 } else { plan.reads };
+    let [mut at_small, mut at_large, mut at_bare] = [(); 3].map(|()| (Vec::new(), Latencies::default()));
     for round in 0..=plan.rounds {
         // The order changes, so that neither gains by it; the first round only warms up.
-        let order = if round % 2 == 0 { [(small, false), (large, true)] } else { [(large, true), (small, false)] };
-        for (filled, is_large) in order {
-            let (rate, each) = read(filled, subject, connections, reads, round as u64).await?;
-            if round == 0 {
-                continue;
+        let mut order = [
+            (small.served.address, &small.fleet, subject, &mut at_small),
+            (large.served.address, &large.fleet, subject, &mut at_large),
+            (bare, &small.fleet, Subject::Row, &mut at_bare),
+        ];
+        if round % 2 == 1 {
+            order.reverse();
+        }
+        for (address, fleet, subject, (rates, each)) in order {
+            let (rate, latencies) = read(address, fleet, subject, connections, reads, round as u64).await?;
+            if round > 0 {
+                rates.push(rate);
+                each.extend(latencies);
             }
-            let (rates, all) = if is_large { (&mut at_large, &mut large_each) } else { (&mut at_small, &mut small_each) };
-            rates.push(rate);
-            all.extend(each);
         }
     }
+    let ((at_small, mut small_each), (at_large, mut large_each), (_, mut bare_each)) = (at_small, at_large, at_bare);
     let beside = || format!("at {} crossings", plan.small);
     let slower = median(at_small.iter().zip(&at_large).map(|(small, large)| small / large).collect());
-    let mut figures = vec![
-        Figure::new(format!("{name}: counts at {} crossings", plan.large), median(at_large), "reads/s").beside(beside(), median(at_small)),
-    ];
+    let counts = Figure::new(format!("{name}: counts at {} crossings", plan.large), median(at_large), "reads/s");
+    let counts = if matches!(subject, Subject::Room) && connections > 1 { counts.id("counts") } else { counts };
+    let mut figures = vec![counts.beside(beside(), median(at_small))];
     for percent in [50, 99] {
         let figure = Figure::new(format!("{name}: p{percent}"), large_each.percentile_ms(percent), "ms");
         figures.push(figure.beside(beside(), small_each.percentile_ms(percent)));
     }
     figures.push(Figure::new(format!("{name}: slower when large"), slower, "times").aim(Aim::AtMost(1.2)));
-    if matches!(subject, Subject::Room) {
-        let (health, _) = read(large, Subject::Health, connections, plan.reads, 0).await?;
+    if subject == Subject::Hall {
+        let (count, row) = (large_each.percentile_ms(50), bare_each.percentile_ms(50));
+        let figure = Figure::new(format!("{name}: p50 over that of one bare row behind bare HTTP"), count / row, "times");
+        figures.push(figure.aim(Aim::AtMost(1.3)));
+        figures.push(Figure::new("one bare row behind bare HTTP, one connection: p50", row, "ms"));
+    }
+    if subject == Subject::Room {
+        let (health, _) = read(large.served.address, &large.fleet, Subject::Health, connections, plan.reads, 0).await?;
         figures.push(Figure::new(format!("{name}: HTTP alone (healthz)"), health, "reads/s"));
     }
     Ok(figures)
 }
 
 /// One round: reads a second, and how long each took. Every answer is compared with the truth.
-async fn read(filled: &Filled, subject: Subject, connections: usize, reads: usize, round: u64) -> Result<(f64, Latencies)> {
+async fn read(
+    address: SocketAddr,
+    fleet: &Arc<Fleet>,
+    subject: Subject,
+    connections: usize,
+    reads: usize,
+    round: u64,
+) -> Result<(f64, Latencies)> {
     let mut reading: JoinSet<Result<Latencies>> = JoinSet::new();
     let mut open = Vec::with_capacity(connections);
     for _ in 0..connections {
-        open.push(Connection::to(filled.served.address).await?);
+        open.push(Connection::to(address).await?);
     }
     let start = Instant::now();
     for (i, mut connection) in open.into_iter().enumerate() {
-        let fleet = Arc::clone(&filled.fleet);
+        let fleet = Arc::clone(fleet);
         reading.spawn(async move {
             let mut each = Latencies::default();
             for n in 0..reads / connections {
                 let random = mix(round << 40 | (i as u64) << 32 | n as u64);
-                let after_ms = (random % fleet.span_ms().unsigned_abs()).cast_signed();
-                let room = matches!(subject, Subject::Room).then_some((random >> 40) as usize % fleet.rooms());
-                each.push(ask(&mut connection, &fleet, subject, room, after_ms).await?);
+                each.push(ask(&mut connection, &fleet, subject, random).await?);
             }
             Ok(each)
         });
@@ -149,31 +190,39 @@ async fn read(filled: &Filled, subject: Subject, connections: usize, reads: usiz
 }
 
 /// One read, timed and compared.
-async fn ask(
-    connection: &mut Connection,
-    fleet: &Fleet,
-    subject: Subject,
-    room: Option<usize>,
-    after_ms: i64,
-) -> Result<std::time::Duration> {
-    let path = match subject {
-        Subject::Health => "/healthz".to_owned(),
-        Subject::Room | Subject::Campus => {
-            let space = room.map_or_else(|| "campus".to_owned(), |room| format!("room-{room}"));
-            format!("/v1/spaces/{space}/count?at={}", Fleet::instant(after_ms)?)
+async fn ask(connection: &mut Connection, fleet: &Fleet, subject: Subject, random: u64) -> Result<Duration> {
+    let after_ms = (random % fleet.span_ms().unsigned_abs()).cast_signed();
+    let one_of = |n: usize| (random >> 40) as usize % n;
+    let (space, dpus) = match subject {
+        Subject::Campus => ("campus".to_owned(), 0..fleet.dpus),
+        Subject::Room => {
+            let room = one_of(fleet.rooms());
+            (format!("room-{room}"), fleet.of_room(room))
+        }
+        Subject::Hall => {
+            let dpu = one_of(fleet.dpus);
+            (format!("hall-{dpu}"), dpu..dpu + 1)
+        }
+        Subject::Health => return timed(connection, "/healthz").await.map(|(took, _)| took),
+        Subject::Row => {
+            let path = format!("/{}/{}", one_of(DPUS), random as usize % BARE_ROWS);
+            return timed(connection, &path).await.map(|(took, _)| took);
         }
     };
-    let get = request("GET", &path, "", "");
-    let start = Instant::now();
-    let answer = connection.succeed(&get).await?;
-    let took = start.elapsed();
-    if matches!(subject, Subject::Health) {
-        return Ok(took);
-    }
+    let path = format!("/v1/spaces/{space}/count?at={}", Fleet::instant(after_ms)?);
+    let (took, answer) = timed(connection, &path).await?;
     let raw = answer.split_once(r#""raw":"#).and_then(|(_, rest)| rest.split_once(',')?.0.parse::<i64>().ok());
-    let (raw, right) = (raw.with_context(|| format!("no raw count in {answer}"))?, fleet.raw(room, after_ms));
+    let (raw, right) = (raw.with_context(|| format!("no raw count in {answer}"))?, fleet.net_of(dpus, after_ms));
     if raw != right {
         bail!("WRONG COUNT: {path}: {raw}, but {right} is right");
     }
     Ok(took)
+}
+
+/// What a path answers, and how long that takes.
+async fn timed<'a>(connection: &'a mut Connection, path: &str) -> Result<(Duration, &'a str)> {
+    let get = request("GET", path, "", "");
+    let start = Instant::now();
+    let answer = connection.succeed(&get).await?;
+    Ok((start.elapsed(), answer))
 }

@@ -63,7 +63,10 @@ impl Served {
 
     /// Starts it with these arguments; `address` is the first it says it answers at.
     pub(crate) fn run(program: &Program, words: &[&str]) -> Result<Self> {
-        let mut child = Command::new(&program.path).args(words).env("HEADCOUNT_LOG", "warn").stdout(Stdio::piped()).spawn()?;
+        let mut command = Command::new(&program.path);
+        // `engines run` names its engines to whatever it runs: here the arguments alone say what is measured.
+        command.args(words).env("HEADCOUNT_LOG", "warn").env_remove("HEADCOUNT_KAFKA").env_remove("HEADCOUNT_STORE");
+        let mut child = command.stdout(Stdio::piped()).spawn()?;
         let mut lines = BufReader::new(child.stdout.take().context("the server has no output")?).lines();
         let mut address = None;
         let metrics = lines.by_ref().map_while(Result::ok).find_map(|line| {

@@ -14,7 +14,7 @@ use crate::fleet::{Fleet, Seen, now};
 use crate::served::{Program, Served};
 
 /// How many watch.
-const CLIENTS: usize = 2_000;
+pub(crate) const CLIENTS: usize = 2_000;
 /// How many crossings they are told of, one after the other.
 const CROSSINGS: usize = 20;
 
@@ -79,7 +79,9 @@ pub(crate) async fn told(program: &Program) -> Result<Vec<Figure>> {
     // Both ends are on this machine, and alike.
     let socket = sockets_bytes().zip(sockets).map_or(0.0, |(after, before)| after.saturating_sub(before) as f64 / 2.0 / CLIENTS as f64);
     served.stop()?;
-    let memory = Figure::new("a client that watches, its socket included", (own + socket) / 1024.0, "KiB").aim(Aim::AtMost(24.0));
+    let memory = Figure::new("a client that watches, its socket included", (own + socket) / 1024.0, "KiB")
+        .id("watcher_memory")
+        .aim(Aim::AtMost(24.0));
     let socket = Figure::new("its socket, 0 where the kernel does not tell", socket / 1024.0, "KiB");
     let p50 = Figure::new("from a post to its event at all clients, p50", each.percentile_ms(50), "ms");
     Ok(vec![memory, socket, p50, Figure::new("the same, p99", each.percentile_ms(99), "ms")])

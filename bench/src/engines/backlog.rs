@@ -47,13 +47,16 @@ pub(super) async fn drained(engines: &Engines<'_>, plan: &Plan) -> Result<Vec<Fi
     let share = measured.crossings_per_s / bare;
     Ok(vec![
         Figure::new("backlog from Kafka into the cluster", measured.crossings_per_s, "crossings/s")
+            .id("backlog")
             .beside("the bare driver writing the same rows", bare)
             .aim(Aim::AtLeast(20_000.0)),
         Figure::new("the same, as a share of the bare driver", share, "times").aim(Aim::AtLeast(0.8)),
         Figure::new("the same, a slot for each DPU", alone.crossings_per_s, "crossings/s")
+            .id("backlog_alone")
             .beside("in 4,096 slots", measured.crossings_per_s),
-        Figure::new("consumer: processor time for a million crossings", measured.busy_s * 1e6 / fleet.crossings() as f64, "s"),
-        Figure::new(format!("consumer: memory at the end, {dpus} DPUs"), measured.resident_mb, "MB"),
+        Figure::new("consumer: processor time for a million crossings", measured.busy_s * 1e6 / fleet.crossings() as f64, "s")
+            .id("consumer_processor"),
+        Figure::new(format!("consumer: memory at the end, {dpus} DPUs"), measured.resident_mb, "MB").id("consumer_memory"),
     ])
 }
 

@@ -64,7 +64,9 @@ pub(super) async fn answered(engines: &Engines<'_>, plan: &Plan) -> Result<Vec<F
     served.stop()?;
     let beside = "one row by the bare driver";
     Ok(vec![
-        Figure::new("count of a room with one doorway, p50", ours.percentile_ms(50), "ms").beside(beside, bare.percentile_ms(50)),
+        Figure::new("count of a room with one doorway, p50", ours.percentile_ms(50), "ms")
+            .id("count_p50")
+            .beside(beside, bare.percentile_ms(50)),
         Figure::new("count of a room with one doorway, p99", ours.percentile_ms(99), "ms").beside(beside, bare.percentile_ms(99)),
         Figure::new("the same, p50 as a multiple", median(slower), "times").aim(Aim::AtMost(1.5)),
     ])

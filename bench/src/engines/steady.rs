@@ -58,10 +58,12 @@ pub(super) async fn visible(engines: &Engines<'_>, plan: &Plan) -> Result<Vec<Fi
     let ratio = full.each.percentile_ms(99) / full.heard.percentile_ms(99);
     let figures = vec![
         Figure::new("steady: crossings a second", full.crossings as f64 / full.took_s, "crossings/s")
+            .id("steady")
             .aim(Aim::AtLeast(PER_S as f64 * 0.98)),
         Figure::new("steady: produced to seen in a count, p50", full.each.percentile_ms(50), "ms")
             .beside(a_quarter(), light.each.percentile_ms(50)),
         Figure::new("steady: produced to seen in a count, p99", full.each.percentile_ms(99), "ms")
+            .id("steady_p99")
             .beside(a_quarter(), light.each.percentile_ms(99))
             .aim(Aim::AtMost(100.0)),
         Figure::new("steady: as many times as to a bare consumer of the topic, p99", ratio, "times")
@@ -69,13 +71,17 @@ pub(super) async fn visible(engines: &Engines<'_>, plan: &Plan) -> Result<Vec<Fi
             .aim(Aim::AtMost(2.0)),
         Figure::new("steady: produced to a bare consumer of the topic, p99", full.heard.percentile_ms(99), "ms")
             .beside(a_quarter(), light.heard.percentile_ms(99)),
-        Figure::new("steady: consumer, of one core", share(full.busy_s.1), "%").beside(a_quarter(), 100.0 * light.busy_s.1 / light.took_s),
+        Figure::new("steady: consumer, of one core", share(full.busy_s.1), "%")
+            .id("steady_consumer")
+            .beside(a_quarter(), 100.0 * light.busy_s.1 / light.took_s),
         Figure::new("steady: API process, of one core", share(full.busy_s.0), "%")
+            .id("steady_api")
             .beside(a_quarter(), 100.0 * light.busy_s.0 / light.took_s),
         Figure::new("steady: idle, of all cores", share(full.idle_s) / cores(), "%")
+            .id("steady_idle")
             .beside(a_quarter(), 100.0 * light.idle_s / light.took_s / cores()),
         Figure::new("steady: consumer's memory", consumer.resident_mb()?, "MB"),
-        Figure::new("steady: API process's memory", served.resident_mb()?, "MB"),
+        Figure::new("steady: API process's memory", served.resident_mb()?, "MB").id("api_memory"),
     ];
     load.heard.stop()?;
     served.stop()?;

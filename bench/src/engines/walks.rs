@@ -1,6 +1,6 @@
 //! A page of history that walks two million crossings, beside the same rows read by the driver alone.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use occupancy::id::DpuId;
@@ -20,6 +20,9 @@ const DPUS: usize = 100;
 const GATHERED: usize = 100;
 /// The columns a walk reads.
 type Row = (CqlTimestamp, CqlVarint, CqlVarint, i8, i64, i64, CqlTimestamp);
+/// What is on disk has settled once it is the same this long after; and when it must have.
+const SETTLES: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(120);
 /// After how long a request is given up, in s.
 const REQUEST_S: f64 = 30.0;
 
@@ -45,11 +48,13 @@ pub(super) async fn walked(engines: &Engines<'_>, plan: &Plan) -> Result<Vec<Fig
     let start = Instant::now();
     connection.succeed(&get).await?;
     let kept_s = start.elapsed().as_secs_f64();
+    let disk = disk_bytes(engines, &path.keyspace).await? / fleet.crossings() as f64;
     let figures = vec![
         Figure::new("history: one page", took_s, "s").beside("the same rows by the bare driver", driver_s).aim(Aim::AtMost(REQUEST_S)),
         Figure::new("history: crossings walked", fleet.crossings() as f64 / took_s, "crossings/s"),
         Figure::new("history: the same page again", kept_s, "s"),
         Figure::new("history: memory of the API process", served.resident_mb()?, "MB"),
+        Figure::new("disk of a node, one copy", disk, "bytes/crossing").id("store_disk"),
     ];
     served.stop()?;
     Ok(figures)
@@ -64,6 +69,25 @@ fn check(history: &Value, fleet: &Fleet) -> Result<()> {
         return Ok(());
     }
     bail!("WRONG HISTORY: {seen} of {} crossings in a page, next {:?}", fleet.crossings(), history.get("next"))
+}
+
+/// What a keyspace takes on disk once all of it is there, of every table the MiB begun.
+async fn disk_bytes(engines: &Engines<'_>, keyspace: &str) -> Result<f64> {
+    for table in ["crossings", "dpu_openings", "dpu_counters", "dpus"] {
+        let flush = format!("ALTER TABLE {keyspace}.{table} WITH memtable_flush_period_in_ms = 1000");
+        engines.session.query_unpaged(flush, ()).await?;
+    }
+    let usage = format!("SELECT mebibytes FROM system_views.disk_usage WHERE keyspace_name = '{keyspace}'");
+    let (mut before, begun) = (0, Instant::now());
+    while begun.elapsed() < PATIENCE {
+        tokio::time::sleep(SETTLES).await;
+        let now = bare::all::<(i64,)>(&engines.session, &usage).await?.iter().map(|(mebibytes,)| mebibytes).sum::<i64>();
+        if now > 0 && now == before {
+            return Ok((now << 20) as f64);
+        }
+        before = now;
+    }
+    bail!("what {keyspace} takes on disk does not settle")
 }
 
 /// Reads each DPU's days, one after the other; how long that takes, in s.

@@ -17,16 +17,19 @@ for _ in 1 2 3 4 5 6 7 8 9 10; do
 done
 "#;
 
-/// A folder for an engine's data; removed when dropped.
+/// A temporary folder; removed when dropped, and when this process ends in whatever way.
 #[derive(Debug)]
-pub(crate) struct Folder {
+pub struct Folder {
     path: PathBuf,
     watcher: Child,
 }
 
 impl Folder {
     /// A new folder under the system's one for temporary files, its name ending in random letters and digits.
-    pub(crate) fn new(prefix: &str, random: usize) -> Result<Self, EngineError> {
+    ///
+    /// # Errors
+    /// No folder can be made there, or no shell started.
+    pub fn new(prefix: &str, random: usize) -> Result<Self, EngineError> {
         let parent = std::env::temp_dir();
         let path = tempfile::Builder::new()
             .prefix(prefix)
@@ -40,7 +43,9 @@ impl Folder {
         Ok(Self { path: path.keep(), watcher })
     }
 
-    pub(crate) fn path(&self) -> &Path {
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
         &self.path
     }
 

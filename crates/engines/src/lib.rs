@@ -5,7 +5,8 @@
 //! # Guarantees
 //! An engine lives no longer than the process that started it, whatever ends that process: each JVM has a watcher, a
 //! shell that reads from a pipe held by this process. At its end, which even kill -9 brings about, the watcher kills
-//! the JVM. The data folder has a watcher of the same kind that removes it. [`Process`] does so for any program.
+//! the JVM. The data folder has a watcher of the same kind that removes it. [`Process`] and
+//! [`Folder`] do so for any program.
 
 mod cassandra;
 mod error;
@@ -19,6 +20,7 @@ mod proxy;
 
 pub use cassandra::{Cassandra, CassandraOptions};
 pub use error::EngineError;
+pub use folder::Folder;
 pub use kafka::{Kafka, KafkaOptions};
 pub use node::Node;
 pub use process::Process;

@@ -14,6 +14,9 @@ use crate::count::Count;
 use crate::explain::Explain;
 use crate::history::History;
 use crate::log::Log;
+#[cfg(feature = "cql")]
+use crate::migrate::Migrate;
+use crate::plan::Plan;
 use crate::pull::Pull;
 use crate::quarantine::Quarantine;
 use crate::status::Status;
@@ -75,6 +78,8 @@ pub(crate) enum Task {
     Copy(Copy),
     /// Say how a running server is doing, or how far the consumers are behind
     Status(Status),
+    /// Say what a fleet of DPUs needs: machines, partitions, disk, memory, money
+    Plan(Plan),
     /// Say something about the log the store is fed from
     #[command(subcommand)]
     Log(Log),
@@ -303,23 +308,6 @@ pub(crate) struct Verify {
     /// The store; no server may have a fjall: store open, and nothing should be writing to a cql: one
     #[arg(long, env = "HEADCOUNT_STORE", value_name = "URL", default_value = "fjall:./data")]
     pub store: StoreUrl,
-    #[command(flatten)]
-    pub login: Login,
-}
-
-/// `migrate`
-#[cfg(feature = "cql")]
-#[derive(Debug, clap::Args)]
-pub(crate) struct Migrate {
-    /// The store: cql://HOST,HOST/KEYSPACE
-    #[arg(long, env = "HEADCOUNT_STORE", value_name = "URL")]
-    pub store: StoreUrl,
-    /// How many copies of everything a new keyspace keeps: a number, or DATACENTER:NUMBER,...; 3 where left out
-    #[arg(long, value_name = "COPIES")]
-    pub replication: Option<store_cql::Replication>,
-    /// Into how many slots a new keyspace divides the DPUs, for good; 4096 where left out
-    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
-    pub slots: Option<u32>,
     #[command(flatten)]
     pub login: Login,
 }

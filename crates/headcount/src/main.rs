@@ -22,6 +22,7 @@ mod migrate;
 mod mock;
 mod opened;
 mod outlet;
+mod plan;
 mod pull;
 mod quarantine;
 mod replay;

@@ -37,6 +37,7 @@ async fn task(task: Task) -> Result<ExitCode> {
         Task::Verify(args) => crate::verify::verify(args).await,
         Task::Copy(args) => crate::copy::copy(args).await,
         Task::Status(args) => crate::status::status(args).await,
+        Task::Plan(args) => crate::plan::plan(&args),
         Task::Log(args) => crate::log::log(args).await,
         #[cfg(feature = "cql")]
         Task::Migrate(args) => crate::migrate::migrate(args).await,

@@ -94,15 +94,17 @@ impl Query {
         Ok(dpus.into_iter().zip(found).filter_map(|(dpu, counters)| Some((dpu, counters?))).collect())
     }
 
-    /// Totals before instants, all as of one moment.
+    /// Totals before instants, all as of one moment, for what lies between those of one DPU.
     pub(crate) async fn look_up(&self, wanted: BTreeSet<(&DpuId, UnixMs)>) -> Result<Known, QueryError> {
-        // Nothing comes before the beginning of time: those totals are zero.
+        // Nothing comes before the beginning of time: those totals are zero, and the others whole.
+        let from_the_beginning = wanted.iter().any(|(_, at)| *at == UnixMs::MIN);
         let wanted = wanted.into_iter().filter(|(_, at)| *at > UnixMs::MIN);
         let wanted: Vec<(DpuId, UnixMs)> = wanted.map(|(dpu, at)| (dpu.clone(), at)).collect();
-        if wanted.is_empty() {
-            return Ok(Known::default());
-        }
-        let found = self.store.totals(&wanted).await?;
+        let found = match from_the_beginning {
+            _ if wanted.is_empty() => Vec::new(),
+            true => self.store.totals(&wanted).await?,
+            false => self.store.relative_totals(&wanted).await?,
+        };
         Ok(Known(wanted.into_iter().zip(found).collect()))
     }
 }
@@ -125,7 +127,7 @@ impl Read {
     }
 }
 
-/// Totals that were looked up.
+/// Totals that were looked up: what lies between two of one DPU is right, each alone need not be.
 #[derive(Debug, Default)]
 pub(crate) struct Known(BTreeMap<(DpuId, UnixMs), Totals>);
 

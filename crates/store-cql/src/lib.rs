@@ -43,6 +43,7 @@ use occupancy::ledger::{Counters, Row, Tail, Totals};
 use occupancy::time::{Day, UnixMs};
 use store::{AppendError, Commit, Edits, Ledgers, Quarantined, Settings, Source, Store, StoreError};
 
+use crate::read::Openings;
 use crate::session::Db;
 use crate::statements::Statements;
 
@@ -139,7 +140,11 @@ impl Ledgers for CqlStore {
     }
 
     async fn totals(&self, before: &[(DpuId, UnixMs)]) -> Result<Vec<Totals>, StoreError> {
-        self.read_totals(before).await
+        self.read_totals(before, Openings::Needed).await
+    }
+
+    async fn relative_totals(&self, before: &[(DpuId, UnixMs)]) -> Result<Vec<Totals>, StoreError> {
+        self.read_totals(before, Openings::WithinADayNot).await
     }
 
     async fn crossings(&self, dpu: &DpuId, from: Key, until: UnixMs, limit: usize) -> Result<Vec<Row>, StoreError> {

@@ -27,6 +27,14 @@ pub(crate) fn cql_limit(limit: usize) -> i32 {
     i32::try_from(limit).unwrap_or(i32::MAX)
 }
 
+/// Whether totals must hold the opening of their day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Openings {
+    Needed,
+    /// Not where all instants of a DPU are of one day: what lies between them is the same without.
+    WithinADayNot,
+}
+
 /// The day of the last ms before an instant.
 fn last_day(before: UnixMs) -> Day {
     before.plus_ms(-1).day()
@@ -133,12 +141,12 @@ impl CqlStore {
         first_of(rows.try_buffered(DAYS_AHEAD), limit).await
     }
 
-    pub(crate) async fn read_totals(&self, before: &[(DpuId, UnixMs)]) -> Result<Vec<Totals>, StoreError> {
+    pub(crate) async fn read_totals(&self, before: &[(DpuId, UnixMs)], openings: Openings) -> Result<Vec<Totals>, StoreError> {
         let mut asked: BTreeMap<&DpuId, BTreeSet<UnixMs>> = BTreeMap::new();
         for (dpu, at) in before {
             asked.entry(dpu).or_default().insert(*at);
         }
-        let reads = asked.into_iter().map(|(dpu, instants)| self.totals_before(dpu, instants)).collect();
+        let reads = asked.into_iter().map(|(dpu, instants)| self.totals_before(dpu, instants, openings)).collect();
         let found: HashMap<(&DpuId, UnixMs), Totals> = all_of(reads, AT_ONCE).await?.into_iter().flatten().collect();
         Ok(before.iter().map(|(dpu, at)| found.get(&(dpu, *at)).copied().unwrap_or_default()).collect())
     }
@@ -149,10 +157,16 @@ impl CqlStore {
         &self,
         dpu: &'a DpuId,
         instants: BTreeSet<UnixMs>,
+        openings: Openings,
     ) -> Result<Vec<((&'a DpuId, UnixMs), Totals)>, StoreError> {
         let days: BTreeSet<Day> = instants.iter().map(|at| last_day(*at)).collect();
         let Some(last) = days.last() else { return Ok(Vec::new()) };
         let rows = instants.iter().map(|at| self.crossing_before(dpu, last_day(*at), Key::first_at(*at))).collect();
+        if openings == Openings::WithinADayNot && days.len() == 1 {
+            let within_day = |row: Option<Row>| row.map_or(Totals::default(), |row| row.totals);
+            let rows = all_of(rows, AT_ONCE).await?.into_iter().map(within_day);
+            return Ok(instants.into_iter().map(|at| (dpu, at)).zip(rows).collect());
+        }
         let (latest, rows) = try_join!(self.latest_openings(dpu, *last, days.len()), all_of(rows, AT_ONCE))?;
         let more = latest.len() == days.len();
         let (latest, instants) = (&latest, instants.into_iter().zip(rows));

@@ -15,12 +15,15 @@
 
 mod lay;
 mod ledger;
+mod look_up;
+mod sealed;
 mod space;
 mod write;
 
 use std::fmt;
 use std::ops::Bound;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -34,6 +37,8 @@ use occupancy::time::{Day, UnixMs};
 
 use crate::codec::corrupt;
 use crate::embedded::ledger::FjallLedger;
+use crate::embedded::look_up::Pace;
+use crate::embedded::sealed::Sealed;
 use crate::embedded::space::Space;
 use crate::key::{StoreKey, Table, decode_dpu, decode_revision, decode_source};
 use crate::open::Folder;
@@ -56,7 +61,7 @@ pub struct Options {
     pub create: bool,
     /// Writes are refused while the volume has less than this free, in bytes.
     pub reserve_bytes: u64,
-    /// Memory for blocks read from disk, in bytes.
+    /// Memory for what was read from disk, in bytes: half of it for blocks, half for what was found in them.
     pub cache_bytes: u64,
 }
 
@@ -78,6 +83,10 @@ struct Inner {
     tables: Tables,
     /// Held from reading what a write depends on until it is durable.
     writing: Mutex<Space>,
+    /// The newest revision that is durable: whoever knows it asks the database for no edits.
+    revision: AtomicU64,
+    sealed: Sealed,
+    pace: Pace,
     /// Unlocked last.
     folder: Folder,
 }
@@ -121,12 +130,15 @@ impl FjallStore {
     pub fn open_with(path: impl AsRef<Path>, options: &Options) -> Result<Self, OpenError> {
         let folder = Folder::open(path.as_ref(), options.create)?;
         let failed = |error| open_error(&folder.path, error);
-        let builder = Database::builder(folder.db()).cache_size(options.cache_bytes).max_journaling_size(JOURNALS_BYTES);
+        let builder = Database::builder(folder.db()).cache_size(options.cache_bytes / 2).max_journaling_size(JOURNALS_BYTES);
         let db = builder.open().map_err(failed)?;
         let tables = Tables::open(&db).map_err(failed)?;
         folder.sync()?;
+        let damaged = |error: StoreError| OpenError::Damaged { path: folder.path.clone(), detail: error.to_string() };
+        let revision = AtomicU64::new(tables.revision().map_err(damaged)?);
+        let sealed = Sealed::new(options.cache_bytes / 2);
         let writing = Mutex::new(Space::new(folder.path.clone(), options.reserve_bytes));
-        Ok(Self { inner: Arc::new(Inner { db, tables, writing, folder }) })
+        Ok(Self { inner: Arc::new(Inner { db, tables, writing, revision, sealed, pace: Pace::default(), folder }) })
     }
 
     /// Runs blocking work where it may block.
@@ -163,6 +175,13 @@ impl Tables {
             Table::Settings => &self.settings,
             Table::Quarantine => &self.quarantine,
         }
+    }
+
+    fn revision(&self) -> Result<u64, StoreError> {
+        let Some(last) = self.edits.last_key_value() else {
+            return Ok(0);
+        };
+        decode_revision(&last.key().map_err(store_error)?)
     }
 }
 
@@ -217,13 +236,6 @@ impl Inner {
         self.after(Table::Edits, Some(StoreKey::Edit(revision).encode())).map(|found| decode(&found?.1)).collect()
     }
 
-    fn revision(&self) -> Result<u64, StoreError> {
-        let Some(last) = self.tables.edits.last_key_value() else {
-            return Ok(0);
-        };
-        decode_revision(&last.key().map_err(store_error)?)
-    }
-
     fn settings(&self) -> Result<Settings, StoreError> {
         let stored = self.tables.settings.get(StoreKey::Settings.encode()).map_err(store_error)?;
         stored.map_or_else(|| Ok(Settings::default()), |bytes| Settings::decode(&bytes))
@@ -233,8 +245,7 @@ impl Inner {
 #[async_trait]
 impl Ledgers for FjallStore {
     async fn counters(&self, dpus: &[DpuId]) -> Result<Vec<Option<Counters>>, StoreError> {
-        let dpus = dpus.to_vec();
-        self.run(move |inner| dpus.iter().map(|dpu| inner.counters(dpu)).collect()).await
+        self.look_up_counters(dpus).await
     }
 
     async fn tail(&self, dpu: &DpuId, from: &[Key]) -> Result<Tail, StoreError> {
@@ -247,20 +258,7 @@ impl Ledgers for FjallStore {
     }
 
     async fn totals(&self, before: &[(DpuId, UnixMs)]) -> Result<Vec<Totals>, StoreError> {
-        let before = before.to_vec();
-        self.run(move |inner| {
-            let snapshot = inner.db.snapshot();
-            let mut totals = Vec::with_capacity(before.len());
-            for same in before.chunk_by(|one, next| one.0 == next.0) {
-                let Some((dpu, _)) = same.first() else { continue };
-                let ledger = inner.ledger(&snapshot, dpu)?;
-                for (_, at) in same {
-                    totals.push(ledger.totals(*at)?);
-                }
-            }
-            Ok(totals)
-        })
-        .await
+        self.look_up_totals(before).await
     }
 
     async fn crossings(&self, dpu: &DpuId, from: Key, until: UnixMs, limit: usize) -> Result<Vec<Row>, StoreError> {
@@ -287,6 +285,9 @@ impl Ledgers for FjallStore {
 #[async_trait]
 impl Edits for FjallStore {
     async fn since(&self, revision: u64) -> Result<Vec<Edit>, StoreError> {
+        if revision >= self.inner.revision.load(Ordering::SeqCst) {
+            return Ok(Vec::new());
+        }
         self.run(move |inner| inner.since(revision)).await
     }
 

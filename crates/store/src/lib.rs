@@ -70,6 +70,12 @@ pub trait Ledgers: Send + Sync {
     /// Each DPU's totals over its crossings with `at` before the instant, in the order asked, as of one moment.
     async fn totals(&self, before: &[(DpuId, UnixMs)]) -> Result<Vec<Totals>, StoreError>;
 
+    /// As [`Ledgers::totals`], but all those of one DPU may lack one and the same number: enough for what lies between
+    /// them, and fewer reads where a store keeps the totals before a day apart.
+    async fn relative_totals(&self, before: &[(DpuId, UnixMs)]) -> Result<Vec<Totals>, StoreError> {
+        self.totals(before).await
+    }
+
     /// A DPU's crossings at or after key `from` and with `at` before `until`, in key order, at most `limit`.
     async fn crossings(&self, dpu: &DpuId, from: Key, until: UnixMs, limit: usize) -> Result<Vec<Row>, StoreError>;
 

@@ -177,9 +177,10 @@ fn a_simulated_campus_reports_through_trouble_and_every_total_holds() {
 fn help_names_every_command() {
     let (status, out, _) = run(&["--help"]);
     assert_eq!(status, Some(0));
-    for command in
-        ["demo", "serve", "ingest", "simulate", "replay", "topology", "count", "explain", "correct", "history", "verify", "copy", "status"]
-    {
+    for command in [
+        "demo", "serve", "ingest", "simulate", "replay", "topology", "count", "explain", "correct", "history", "verify", "copy", "status",
+        "plan",
+    ] {
         assert!(out.lines().any(|line| line.trim_start().starts_with(command)), "{command} is not in\n{out}");
     }
     let (status, out, _) = run(&["serve", "--help"]);

@@ -27,6 +27,8 @@ mod kill_9;
 #[cfg(test)]
 mod live;
 #[cfg(test)]
+mod plan;
+#[cfg(test)]
 mod program;
 #[cfg(test)]
 mod pull;

@@ -13,6 +13,36 @@ use occupancy::time::{Day, UnixMs};
 use super::Live;
 use super::held::Lookups;
 
+/// Whether totals must be those over all time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Whole {
+    Needed,
+    NotNeeded,
+}
+
+impl Live {
+    async fn look_up(&self, before: &[(DpuId, UnixMs)], whole: Whole) -> Result<Vec<Totals>, StoreError> {
+        let Some(lookups) = self.fresh(|view| Lookups::new(view, before)) else {
+            self.metrics.read(0, before.len());
+            return self.read_totals(before, whole).await;
+        };
+        let (held, to_read, to_check) = (lookups.held(), lookups.to_read(), lookups.to_check());
+        self.metrics.read(held, before.len() - held);
+        // What is kept is whole.
+        let whole = if to_check.is_empty() { whole } else { Whole::Needed };
+        let read = if to_read.is_empty() { Vec::new() } else { self.read_totals(&to_read, whole).await? };
+        let over_all_time = if to_check.is_empty() { Vec::new() } else { self.store.totals(&to_check).await? };
+        Ok(lookups.complete(read, &over_all_time, &mut self.state().view))
+    }
+
+    async fn read_totals(&self, before: &[(DpuId, UnixMs)], whole: Whole) -> Result<Vec<Totals>, StoreError> {
+        match whole {
+            Whole::Needed => self.store.totals(before).await,
+            Whole::NotNeeded => self.store.relative_totals(before).await,
+        }
+    }
+}
+
 #[async_trait]
 impl Ledgers for Live {
     async fn counters(&self, dpus: &[DpuId]) -> Result<Vec<Option<Counters>>, StoreError> {
@@ -30,19 +60,11 @@ impl Ledgers for Live {
     }
 
     async fn totals(&self, before: &[(DpuId, UnixMs)]) -> Result<Vec<Totals>, StoreError> {
-        let Some(lookups) = self.fresh(|view| Lookups::new(view, before)) else {
-            self.metrics.read(0, before.len());
-            return self.store.totals(before).await;
-        };
-        let (held, to_read) = (lookups.held(), lookups.to_read());
-        self.metrics.read(held, before.len() - held);
-        if to_read.is_empty() {
-            return Ok(lookups.complete(Vec::new(), &[], &mut self.state().view));
-        }
-        let read = self.store.totals(&to_read).await?;
-        let to_check = lookups.to_check();
-        let over_all_time = if to_check.is_empty() { Vec::new() } else { self.store.totals(&to_check).await? };
-        Ok(lookups.complete(read, &over_all_time, &mut self.state().view))
+        self.look_up(before, Whole::Needed).await
+    }
+
+    async fn relative_totals(&self, before: &[(DpuId, UnixMs)]) -> Result<Vec<Totals>, StoreError> {
+        self.look_up(before, Whole::NotNeeded).await
     }
 
     async fn tail(&self, dpu: &DpuId, from: &[Key]) -> Result<Tail, StoreError> {

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use occupancy::crossing::{Direction, Heartbeat, Key};
 use occupancy::id::DpuId;
-use occupancy::ledger::{Counters, Record, Row};
+use occupancy::ledger::{Counters, Record, Row, Totals};
 use occupancy::time::{DAY_MS, UnixMs};
 use proptest::collection::vec;
 use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop_oneof};
@@ -126,6 +126,21 @@ async fn check(subject: &impl Subject, case: &Case, i: usize, id: &DpuId, record
     let before: Vec<(DpuId, UnixMs)> = edges.chain(case.probes.iter().copied()).map(|at| (id.clone(), at)).collect();
     let totals = subject.store().totals(&before).await.unwrap();
     assert_eq!(totals, before.iter().map(|(_, at)| model.before(*at)).collect::<Vec<_>>());
+    // Of all instants, and of those of one day.
+    let day = |at: UnixMs| at.plus_ms(-1).day();
+    let within = before.iter().filter(|(_, at)| before.first().is_some_and(|(_, first)| day(*first) == day(*at)));
+    for some in [&before, &within.cloned().collect()] {
+        let relative = subject.store().relative_totals(some).await.unwrap();
+        let since_first = |all: &[Totals]| all.iter().map(|totals| since(*totals, all[0])).collect::<Vec<_>>();
+        let expected: Vec<Totals> = some.iter().map(|(_, at)| model.before(*at)).collect();
+        assert_eq!(since_first(&relative), since_first(&expected), "{some:?}");
+    }
+}
+
+/// What passed between two totals.
+fn since(later: Totals, earlier: Totals) -> (i64, i64) {
+    let gained = |later: u64, earlier: u64| later.cast_signed() - earlier.cast_signed();
+    (gained(later.entered, earlier.entered), gained(later.exited, earlier.exited))
 }
 
 /// Any permutation of a set of crossings, some sent twice, in any batches, with restarts between, ends as the model says.

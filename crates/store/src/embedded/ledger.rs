@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::cmp::Reverse;
 use std::ops::Bound::{self, Excluded, Included, Unbounded};
 use std::ops::RangeBounds;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use fjall::{Guard, Readable, Slice, Snapshot};
 use occupancy::crossing::Key;
@@ -12,6 +12,7 @@ use occupancy::id::DpuId;
 use occupancy::ledger::{Row, Totals};
 use occupancy::time::{Day, UnixMs};
 
+use super::sealed::{Active, Kept};
 use super::{Tables, segment_number, store_error};
 use crate::codec::corrupt;
 use crate::day::DayEntry;
@@ -26,14 +27,20 @@ pub(super) struct FjallLedger<'a> {
     tables: &'a Tables,
     dpu: &'a DpuId,
     record: Option<Slice>,
+    kept: Option<Kept<'a>>,
     /// The day looked at last: look-ups of one DPU often fall into one.
-    latest: RefCell<Option<(Day, Rc<DayEntry>)>>,
+    latest: RefCell<Option<(Day, Arc<DayEntry>)>>,
 }
 
 impl<'a> FjallLedger<'a> {
     pub(super) fn new(snapshot: &'a Snapshot, tables: &'a Tables, dpu: &'a DpuId) -> Result<Self, StoreError> {
         let record = snapshot.get(&tables.counters, StoreKey::Counters(dpu).encode()).map_err(store_error)?;
-        Ok(Self { snapshot, tables, dpu, record, latest: RefCell::default() })
+        Ok(Self { snapshot, tables, dpu, record, kept: None, latest: RefCell::default() })
+    }
+
+    /// The same, with what is kept of the DPU for this snapshot.
+    pub(super) fn with(self, kept: Kept<'a>) -> Self {
+        Self { kept: Some(kept), ..self }
     }
 
     /// The totals over the crossings with `at` before `before`.
@@ -48,7 +55,9 @@ impl<'a> FjallLedger<'a> {
                 return Ok(counters.opening.plus(hot.totals));
             }
         }
-        view::totals(self, before)
+        // No hot row lies before the instant: days and segments alone say it.
+        let read = || view::totals(self, before);
+        self.kept.as_ref().map_or_else(read, |kept| kept.totals(before, read))
     }
 
     /// The number of the segment that could hold a key, and the rows of that day from there on, without the hot ones.
@@ -66,13 +75,13 @@ impl<'a> FjallLedger<'a> {
     }
 
     /// What is kept of a day; nothing where there is nothing.
-    pub(super) fn day(&self, day: Day) -> Result<Rc<DayEntry>, StoreError> {
+    pub(super) fn day(&self, day: Day) -> Result<Arc<DayEntry>, StoreError> {
         if let Some((_, entry)) = self.latest.borrow().as_ref().filter(|(latest, _)| *latest == day) {
-            return Ok(Rc::clone(entry));
+            return Ok(Arc::clone(entry));
         }
         let bytes = self.snapshot.get(&self.tables.days, StoreKey::Day(self.dpu, Reverse(day)).encode()).map_err(store_error)?;
-        let entry = Rc::new(DayEntry::stored(day, bytes.as_deref())?);
-        self.latest.replace(Some((day, Rc::clone(&entry))));
+        let entry = Arc::new(DayEntry::stored(day, bytes.as_deref())?);
+        self.latest.replace(Some((day, Arc::clone(&entry))));
         Ok(entry)
     }
 
@@ -86,29 +95,40 @@ impl<'a> FjallLedger<'a> {
         found.ok_or_else(|| corrupt(&format!("segment {number} of day {} of DPU {} is missing", day.0, self.dpu)))
     }
 
-    /// The openings among stored days.
-    fn opening_in(&self, guard: Guard) -> Result<Option<(Day, Totals)>, StoreError> {
+    /// The latest day with an opening at or before a day.
+    fn active(&self, until: Day) -> Result<Active, StoreError> {
+        // Most often the day itself was active: one look at it costs less than a search through every run.
+        let entry = self.day(until)?;
+        if entry.opening.is_some() {
+            return Ok(Some((until, entry)));
+        }
+        let key = StoreKey::Day(self.dpu, Reverse(until)).encode();
+        let mut earlier = self.snapshot.range(&self.tables.days, (Excluded(key), Excluded(end_of(self.dpu))));
+        earlier.find_map(|guard| self.active_in(guard).transpose()).transpose()
+    }
+
+    /// A stored day, if it has an opening.
+    fn active_in(&self, guard: Guard) -> Result<Active, StoreError> {
         let (key, bytes) = guard.into_inner().map_err(store_error)?;
         let day = decode_day(self.dpu, &key)?;
-        Ok(DayEntry::decode(day, &bytes)?.opening.map(|opening| (day, opening)))
+        let entry = DayEntry::decode(day, &bytes)?;
+        Ok(entry.opening.is_some().then(|| (day, Arc::new(entry))))
     }
 }
 
 impl View for FjallLedger<'_> {
     fn opening(&self, until: Day) -> Result<Option<(Day, Totals)>, StoreError> {
-        // Most often the day itself was active: one look at it costs less than a search through every run.
-        if let Some(opening) = self.day(until)?.opening {
-            return Ok(Some((until, opening)));
-        }
-        let key = StoreKey::Day(self.dpu, Reverse(until)).encode();
-        let mut earlier = self.snapshot.range(&self.tables.days, (Excluded(key), Excluded(end_of(self.dpu))));
-        earlier.find_map(|guard| self.opening_in(guard).transpose()).transpose()
+        let read = || self.active(until);
+        let active = self.kept.as_ref().map_or_else(read, |kept| kept.active(until, read))?;
+        self.latest.replace_with(|latest| active.clone().or(latest.take()));
+        Ok(active.and_then(|(day, entry)| Some((day, entry.opening?))))
     }
 
     fn openings(&self, from: Day) -> Result<Vec<(Day, Totals)>, StoreError> {
         let bytes = |day| StoreKey::Day(self.dpu, Reverse(day)).encode();
         let newest_first = self.snapshot.range(&self.tables.days, bytes(Day(i32::MAX))..=bytes(from));
-        newest_first.rev().filter_map(|guard| self.opening_in(guard).transpose()).collect()
+        let opening = |guard| Ok(self.active_in(guard)?.and_then(|(day, entry)| Some((day, entry.opening?))));
+        newest_first.rev().filter_map(|guard| opening(guard).transpose()).collect()
     }
 
     fn rows(&self, from: Key, until: Bound<Key>, limit: usize) -> Result<Vec<Row>, StoreError> {

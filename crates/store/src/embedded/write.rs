@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
 use std::sync::{MutexGuard, PoisonError};
 
 use fjall::{OwnedWriteBatch, PersistMode};
@@ -11,6 +12,7 @@ use occupancy::time::Day;
 use super::{Inner, segment_number, store_error};
 use crate::day::DayEntry;
 use crate::embedded::lay::{self, Laid};
+use crate::embedded::sealed::Changing;
 use crate::embedded::space::Space;
 use crate::key::StoreKey;
 use crate::value::Record;
@@ -18,39 +20,43 @@ use crate::{AppendError, Commit, LedgerWrite, Quarantined, Settings, StoreError,
 
 impl Inner {
     pub(super) fn commit(&self, commit: &Commit) -> Result<(), StoreError> {
-        let writing = self.writing();
+        let mut writing = self.writing();
+        // Dropped before the next may write, and after this one has.
+        let mut changing = self.sealed.changing();
         let mut batch = self.batch();
         for write in &commit.ledgers {
-            self.put_ledger(&mut batch, write)?;
+            self.put_ledger(&mut batch, write, &mut changing)?;
         }
         for one in &commit.quarantine {
             self.put_quarantined(&mut batch, one)?;
         }
-        write(writing, batch)
+        write(&mut writing, batch)
     }
 
     pub(super) fn append(&self, expected: u64, edit: Vec<u8>) -> Result<(), AppendError> {
-        let writing = self.writing();
-        let found = self.revision()?;
+        let mut writing = self.writing();
+        let found = self.revision.load(Ordering::SeqCst);
         if found != expected {
             return Err(AppendError::Behind { expected, found });
         }
         let mut batch = self.batch();
         self.put(&mut batch, &StoreKey::Edit(found + 1), edit);
-        Ok(write(writing, batch)?)
+        write(&mut writing, batch)?;
+        self.revision.store(found + 1, Ordering::SeqCst);
+        Ok(())
     }
 
     pub(super) fn put_settings(&self, expected: &Settings, new: &Settings) -> Result<bool, StoreError> {
-        let writing = self.writing();
+        let mut writing = self.writing();
         if self.settings()? != *expected {
             return Ok(false);
         }
         let mut batch = self.batch();
         self.put(&mut batch, &StoreKey::Settings, new.encode()?);
-        write(writing, batch).map(|()| true)
+        write(&mut writing, batch).map(|()| true)
     }
 
-    fn put_ledger(&self, batch: &mut OwnedWriteBatch, write: &LedgerWrite) -> Result<(), StoreError> {
+    fn put_ledger(&self, batch: &mut OwnedWriteBatch, write: &LedgerWrite, changing: &mut Changing<'_>) -> Result<(), StoreError> {
         let bytes = self.record(&write.dpu)?;
         let stored = bytes.as_deref().map(value::read_record).transpose()?.unwrap_or_default();
         if stored.counters.is_some_and(|counters| counters.stamp_us > write.stamp_us) {
@@ -70,19 +76,22 @@ impl Inner {
                 if appends { lay::append(hot, write, hot_day) } else { self.merge(hot, write, hot_day)? }
             }
         };
-        self.put_days(batch, write, &laid)?;
+        if self.put_days(batch, write, &laid)? {
+            changing.also(&write.dpu);
+        }
         let record = Record { counters: write.counters.or(stored.counters), loose, hot: laid.hot };
         self.put(batch, &StoreKey::Counters(&write.dpu), value::record(&record));
         Ok(())
     }
 
-    /// Writes the days that change: their openings and segments.
-    fn put_days(&self, batch: &mut OwnedWriteBatch, write: &LedgerWrite, laid: &Laid) -> Result<(), StoreError> {
+    /// Writes the days that change: their openings and segments. Whether there are any.
+    fn put_days(&self, batch: &mut OwnedWriteBatch, write: &LedgerWrite, laid: &Laid) -> Result<bool, StoreError> {
         let LedgerWrite { dpu, openings, .. } = write;
         let segments = laid.segments.iter().filter_map(|rows| Some((segment::day_of(rows)?, rows)));
         let mut days: BTreeSet<Day> = openings.iter().map(|(day, _)| *day).chain(laid.kept.keys().copied()).collect();
         days.extend(segments.clone().map(|(day, _)| day));
         let mut segments = segments.peekable();
+        let changes = !days.is_empty();
         for day in days {
             let key = StoreKey::Day(dpu, Reverse(day));
             let stored = self.tables.days.get(key.encode()).map_err(store_error)?;
@@ -102,7 +111,7 @@ impl Inner {
             }
             self.put(batch, &key, entry.encode(day));
         }
-        Ok(())
+        Ok(changes)
     }
 
     fn merge(&self, hot: Vec<Row>, write: &LedgerWrite, hot_day: Option<Day>) -> Result<Laid, StoreError> {
@@ -134,10 +143,10 @@ impl Inner {
 }
 
 /// Makes a batch durable, if the volume has room for it.
-fn write(mut writing: MutexGuard<'_, Space>, batch: OwnedWriteBatch) -> Result<(), StoreError> {
+fn write(space: &mut Space, batch: OwnedWriteBatch) -> Result<(), StoreError> {
     if batch.is_empty() {
         return Ok(());
     }
-    writing.check()?;
+    space.check()?;
     batch.commit().map_err(store_error)
 }

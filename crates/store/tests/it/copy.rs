@@ -43,7 +43,7 @@ async fn a_copy_given_up_amid_its_writes_goes_on() {
     let target = FjallStore::open(folder.path()).unwrap();
     let copying = Copying { at_once: 3, part_rows: 25, ..Copying::new(&source, &target) };
     let mut given_up = 0;
-    for steps in (1_u32..).step_by(7) {
+    for steps in (1_u32..).step_by(3) {
         let told = Cell::new(0);
         copying.begin("source").await.unwrap();
         let enough = std::future::poll_fn(|context| {

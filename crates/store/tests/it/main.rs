@@ -5,6 +5,8 @@
 mod copy;
 mod embedded;
 mod faults;
+#[cfg(test)]
+mod kept;
 mod owners;
 #[cfg(test)]
 mod segments;

@@ -207,11 +207,14 @@ impl Rig {
         self.members[which].kill();
     }
 
-    /// A member that has partitions.
+    /// One of the members that have partitions: whoever was killed last need not be back, and cannot be without a store.
     fn one_at_work(&mut self) -> usize {
-        let which = usize::try_from(self.random.below(self.members.len() as u64)).unwrap();
-        self.until("it has partitions", |rig| rig.members[which].metric(ASSIGNED) > Some(0));
-        which
+        let mut at_work = Vec::new();
+        self.until("a member has partitions", |rig| {
+            at_work = (0..rig.members.len()).filter(|which| rig.members[*which].metric(ASSIGNED) > Some(0)).collect();
+            !at_work.is_empty()
+        });
+        at_work[usize::try_from(self.random.below(at_work.len() as u64)).unwrap()]
     }
 
     /// A member stands still until others have done its part, then goes on with what it held until it learns of it.

@@ -1,0 +1,149 @@
+//! Headcount itself: into Cassandra, and embedded.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use futures_util::TryStreamExt as _;
+use scylla::client::session::Session;
+use scylla::client::session_builder::SessionBuilder;
+use scylla::deserialize::row::DeserializeRow;
+use serde_json::Value;
+use tokio::runtime::Runtime;
+
+use crate::args::Plan;
+use crate::client::{Connection, request};
+use crate::counts::{Questions, compare, topology};
+use crate::fleet::Fleet;
+use crate::report::Measured;
+use crate::served::{Program, Served, disk_bytes};
+use crate::topic::Topic;
+
+pub(crate) const CASSANDRA: &str = "headcount, Kafka -> Cassandra";
+pub(crate) const EMBEDDED: &str = "headcount, Kafka -> embedded";
+/// Crossings of each DPU that warm Cassandra up: its code is slow until it is compiled.
+const WARM_PER_DPU: usize = 3;
+
+/// What everything here needs.
+pub(crate) struct Ours<'a> {
+    pub(crate) program: &'a Program,
+    pub(crate) runtime: &'a Runtime,
+    pub(crate) topic: &'a Topic,
+    pub(crate) plan: &'a Plan,
+    pub(crate) fleet: &'a Fleet,
+}
+
+impl Ours<'_> {
+    fn questions(&self) -> Questions<'_> {
+        Questions { fleet: self.fleet, rooms: self.plan.rooms, counts: self.plan.lookups }
+    }
+
+    /// A consumer process into a new keyspace of the cluster, and an API process over it.
+    pub(crate) fn on_cassandra(&self, cluster: &str) -> Result<Measured> {
+        let hosts = cluster.strip_prefix("cql://").with_context(|| format!("{cluster} is no cql:// URL"))?;
+        let hosts = hosts.split('/').next().unwrap_or_default();
+        let session = self.runtime.block_on(SessionBuilder::new().known_nodes(hosts.split(',')).build())?;
+        let run = std::process::id();
+        let warm = self.runtime.block_on(Topic::create(&self.topic.brokers, &format!("peers.warm.{run}")))?;
+        warm.fill(self.plan.dpus, WARM_PER_DPU, 0)?;
+        let plan = Plan { warm_per_dpu: 1, per_dpu: WARM_PER_DPU - 1, repeats: 0, ..*self.plan };
+        self.drain(hosts, &warm, &format!("peers_warm_{run}"), &plan)?;
+        let keyspace = format!("peers_{run}");
+        let (store, crossings_per_s) = self.drain(hosts, self.topic, &keyspace, self.plan)?;
+        self.check(&session, &keyspace)?;
+        let words = ["serve", "--consume", "false", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"];
+        let served = self.start(&words, &store, self.topic, &keyspace)?;
+        self.runtime.block_on(served.put_topology(&topology(self.plan.rooms)))?;
+        let took = self.questions().of_headcount(self.runtime, CASSANDRA, served.address)?;
+        served.stop()?;
+        let disk_bytes = self.runtime.block_on(on_disk(&session, &keyspace))?;
+        Ok(Measured { who: CASSANDRA, crossings_per_s, took, disk_bytes })
+    }
+
+    /// A consumer takes a topic in: the store's URL, and the crossings a second.
+    fn drain(&self, hosts: &str, topic: &Topic, keyspace: &str, plan: &Plan) -> Result<(String, f64)> {
+        let store = format!("cql://{hosts}/{keyspace}");
+        self.program.run(&["migrate", "--store", &store, "--replication", "1"])?;
+        let consumer = self.start(&["ingest", "--metrics-listen", "127.0.0.1:0"], &store, topic, keyspace)?;
+        let rate = topic.await_taken(keyspace, plan, || consumer.busy_s().map(drop))?;
+        consumer.stop()?;
+        Ok((store, rate))
+    }
+
+    fn start(&self, words: &[&str], store: &str, topic: &Topic, group: &str) -> Result<Served> {
+        let common = ["--kafka", &topic.brokers, "--store", store, "--topic", &topic.name, "--group", group];
+        Served::run(self.program, &[words, &common[..]].concat())
+    }
+
+    /// Compares the counters of every DPU with the truth.
+    fn check(&self, session: &Session, keyspace: &str) -> Result<()> {
+        let text = format!(
+            "SELECT dpu_id, counters.opening.entered, counters.day.entered, counters.opening.exited, counters.day.exited
+             FROM {keyspace}.dpu_counters"
+        );
+        let rows = self.runtime.block_on(all::<(String, i64, i64, i64, i64)>(session, &text))?;
+        let found = rows.into_iter().map(|(dpu, entered_before, entered, exited_before, exited)| {
+            anyhow::Ok((dpu.trim_start_matches('d').parse()?, entered_before + entered, exited_before + exited))
+        });
+        compare(CASSANDRA, self.fleet, found.collect::<Result<Vec<_>>>()?)
+    }
+
+    /// A server that consumes into an embedded store in a new folder.
+    pub(crate) fn embedded(&self) -> Result<Measured> {
+        let folder = self.program.folder()?;
+        let group = format!("peers.embedded.{}", std::process::id());
+        let store = format!("fjall:{}", folder.path().display());
+        let words = ["serve", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"];
+        let served = self.start(&words, &store, self.topic, &group)?;
+        let crossings_per_s = self.topic.await_taken(&group, self.plan, || served.busy_s().map(drop))?;
+        self.runtime.block_on(served.put_topology(&topology(self.plan.dpus)))?;
+        self.runtime.block_on(check_campus(&served, self.fleet))?;
+        let took = self.questions().of_headcount(self.runtime, EMBEDDED, served.address)?;
+        served.stop()?;
+        let disk_bytes = disk_bytes(folder.path())?;
+        Ok(Measured { who: EMBEDDED, crossings_per_s, took, disk_bytes })
+    }
+}
+
+/// Compares all doorways of the campus together with the truth.
+async fn check_campus(served: &Served, fleet: &Fleet) -> Result<()> {
+    let mut connection = Connection::to(served.address).await?;
+    let get = request("GET", &format!("/v1/spaces/campus/count?at={}", Fleet::instant(fleet.span_ms())?), "", "");
+    let count: Value = serde_json::from_str(connection.succeed(&get).await?)?;
+    let number = |key| count.get(key).and_then(Value::as_i64).with_context(|| format!("no {key} in {count}"));
+    let found = (number("entered")? + number("exited")?, number("raw")?);
+    let right = (i64::try_from(fleet.crossings())?, (0..fleet.dpus).map(|dpu| fleet.net_before(dpu, fleet.span_ms())).sum());
+    if found == right { Ok(()) } else { bail!("WRONG COUNT: {EMBEDDED}: {found:?} crossings and net, but {right:?} are right") }
+}
+
+/// All rows of a statement.
+async fn all<R>(session: &Session, text: &str) -> Result<Vec<R>>
+where
+    R: for<'frame, 'metadata> DeserializeRow<'frame, 'metadata> + 'static,
+{
+    Ok(session.query_iter(text, ()).await?.rows_stream::<R>()?.try_collect().await?)
+}
+
+/// What a keyspace takes on disk, in bytes, once all of it is written there; on a cluster of this machine.
+async fn on_disk(session: &Session, keyspace: &str) -> Result<u64> {
+    let tables =
+        all::<(String,)>(session, &format!("SELECT table_name FROM system_schema.tables WHERE keyspace_name = '{keyspace}'")).await?;
+    let folders = all::<(String,)>(session, "SELECT value FROM system_views.settings WHERE name = 'data_file_directories'").await?;
+    let folders = folders.first().context("Cassandra does not tell its folders")?.0.clone();
+    // Without its own tools nothing else has it write out what is in memory.
+    for (table,) in &tables {
+        session.query_unpaged(format!("ALTER TABLE {keyspace}.{table} WITH memtable_flush_period_in_ms = 500"), ()).await?;
+    }
+    let size = || {
+        let folders = folders.trim_matches(['[', ']']).split(", ").map(|folder| Path::new(folder).join(keyspace));
+        folders.map(|folder| disk_bytes(&folder)).sum::<Result<u64>>()
+    };
+    let mut before = size()?;
+    loop {
+        tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+        let now = size()?;
+        if now == before && now > 0 {
+            return Ok(now);
+        }
+        before = now;
+    }
+}

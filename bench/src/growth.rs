@@ -1,0 +1,61 @@
+//! The same figures at three sizes, each ten times the one before: what grows with the data, and what does not.
+
+use anyhow::{Result, ensure};
+use serde_json::{Value, json};
+
+use crate::args::Plan;
+use crate::figure::{Figure, number, to_json};
+
+/// The sizes, as parts of the largest.
+const SIZES: [usize; 3] = [100, 10, 1];
+
+/// The largest size, as a multiple of what is usually measured.
+const CROSSINGS_TIMES: usize = 10;
+
+/// Figures at one size.
+pub(crate) struct Step {
+    plan: Plan,
+    figures: Vec<Figure>,
+}
+
+/// The plans: crossings up to ten times as many as usual; DPUs and clients up to as many.
+pub(crate) fn plans(usual: Plan) -> [Plan; 3] {
+    SIZES.map(|part| Plan {
+        large: usual.large * CROSSINGS_TIMES / part,
+        backlog: usual.backlog * CROSSINGS_TIMES / part,
+        reporting_dpus: usual.reporting_dpus / part,
+        ..usual
+    })
+}
+
+impl Step {
+    pub(crate) fn new(plan: Plan, figures: Vec<Figure>) -> Self {
+        Self { plan, figures }
+    }
+}
+
+/// Prints a curve for each figure.
+///
+/// # Errors
+/// The sizes have other figures.
+pub(crate) fn print(steps: &[Step]) -> Result<()> {
+    let Some((first, last)) = steps.first().zip(steps.last()) else { return Ok(()) };
+    ensure!(steps.iter().all(|step| step.figures.len() == first.figures.len()), "not every size has the same figures");
+    let of = |pick: &dyn Fn(&Plan) -> usize| steps.iter().map(|step| pick(&step.plan).to_string()).collect::<Vec<_>>().join(", ");
+    println!("crossings in the large store: {}", of(&|plan| plan.large));
+    println!("crossings of the backlog: {}", of(&|plan| plan.backlog));
+    println!("DPUs that report: {}\n", of(&|plan| plan.reporting_dpus));
+    println!("| figure, as named at the largest | 1x | 10x | 100x | 100x / 1x |\n| --- | ---: | ---: | ---: | ---: |");
+    for (n, Figure { name, unit, .. }) in last.figures.iter().enumerate() {
+        let values: Vec<f64> = steps.iter().filter_map(|step| Some(step.figures.get(n)?.value)).collect();
+        let cells = values.iter().map(|value| number(*value)).collect::<Vec<_>>().join(" | ");
+        let grown = values.first().zip(values.last()).map_or(f64::NAN, |(small, large)| large / small);
+        println!("| {name}, {unit} | {cells} | {grown:.2} |");
+    }
+    Ok(())
+}
+
+/// Every size's plan and figures.
+pub(crate) fn as_json(steps: &[Step]) -> Vec<Value> {
+    steps.iter().map(|step| json!({ "settings": step.plan.to_json(), "figures": to_json(&step.figures) })).collect()
+}

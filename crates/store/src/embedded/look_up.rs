@@ -1,0 +1,91 @@
+//! Look-ups: made where they are asked for while they are quick, else where they may block.
+//!
+//! Handing work to another thread and back costs more than looking up what is in memory. What has to come from disk may
+//! take long: so look-ups that are many, or slow, go to another thread; and after a slow one the next goes there at once.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use occupancy::id::DpuId;
+use occupancy::ledger::{Counters, Totals};
+use occupancy::time::UnixMs;
+
+use super::FjallStore;
+use super::sealed::Noted;
+use crate::StoreError;
+
+/// How long the look-ups of a call keep the thread they are asked on: some dozens, from memory.
+const IN_PLACE: Duration = Duration::from_micros(200);
+/// A look-up that takes longer than this waited for something.
+const SLOW: Duration = Duration::from_micros(500);
+
+/// Whether the latest look-up was quick.
+pub(super) struct Pace(AtomicBool);
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self(AtomicBool::new(true))
+    }
+}
+
+impl Pace {
+    /// Looks up these in order, until `patience` is at its end.
+    fn some<K, T>(
+        &self,
+        wanted: &[K],
+        patience: Duration,
+        look_up: &mut impl FnMut(&K) -> Result<T, StoreError>,
+    ) -> Result<Vec<T>, StoreError> {
+        let (start, mut found, mut slowest) = (Instant::now(), Vec::with_capacity(wanted.len()), Duration::ZERO);
+        let mut spent = Duration::ZERO;
+        for one in wanted {
+            found.push(look_up(one)?);
+            let now = start.elapsed();
+            slowest = slowest.max(now.saturating_sub(spent));
+            spent = now;
+            if spent >= patience {
+                break;
+            }
+        }
+        self.0.store(slowest < SLOW, Ordering::Relaxed);
+        Ok(found)
+    }
+}
+
+impl FjallStore {
+    /// Looks up each of these, in order.
+    async fn look_up<K: Clone + Send + 'static, T: Send + 'static>(
+        &self,
+        wanted: &[K],
+        mut look_up: impl FnMut(&K) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<Vec<T>, StoreError> {
+        let pace = &self.inner.pace;
+        let quick = pace.0.load(Ordering::Relaxed);
+        let mut found = if quick { pace.some(wanted, IN_PLACE, &mut look_up)? } else { Vec::new() };
+        let rest = wanted.get(found.len()..).unwrap_or_default().to_vec();
+        if !rest.is_empty() {
+            found.extend(self.run(move |inner| inner.pace.some(&rest, Duration::MAX, &mut look_up)).await?);
+        }
+        Ok(found)
+    }
+
+    pub(super) async fn look_up_counters(&self, dpus: &[DpuId]) -> Result<Vec<Option<Counters>>, StoreError> {
+        let inner = Arc::clone(&self.inner);
+        self.look_up(dpus, move |dpu| inner.counters(dpu)).await
+    }
+
+    pub(super) async fn look_up_totals(&self, before: &[(DpuId, UnixMs)]) -> Result<Vec<Totals>, StoreError> {
+        let inner = Arc::clone(&self.inner);
+        let of_one = |same: &[(DpuId, UnixMs)]| same.first().map(|(dpu, _)| (inner.sealed.note(dpu), same.to_vec()));
+        // Before the snapshot: see there.
+        let wanted: Vec<_> = before.chunk_by(|one, next| one.0 == next.0).filter_map(of_one).collect();
+        let snapshot = inner.db.snapshot();
+        let totals = move |(noted, same): &(Noted, Vec<(DpuId, UnixMs)>)| {
+            let Some((dpu, _)) = same.first() else { return Ok(Vec::new()) };
+            let ledger = inner.ledger(&snapshot, dpu)?.with(inner.sealed.kept(dpu, *noted));
+            same.iter().map(|(_, at)| ledger.totals(*at)).collect::<Result<Vec<_>, StoreError>>()
+        };
+        Ok(self.look_up(&wanted, totals).await?.into_iter().flatten().collect())
+    }
+}
