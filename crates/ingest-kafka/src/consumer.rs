@@ -27,8 +27,10 @@ use crate::work::{Foreign, Log, Work};
 const IDLE: Duration = Duration::from_millis(50);
 /// How long a full lane may hold up the others before its partition is paused.
 const GRACE: Duration = Duration::from_millis(50);
-/// How many records are read before they are handed on.
-const READ: usize = 1024;
+/// How much is read before it is handed on, in bytes: 1,024 small records.
+const READ: usize = 1024 * SMALL;
+/// What a record counts as at least.
+const SMALL: usize = 64;
 /// The same as [`IDLE`] while something is held that may soon find room.
 const HOLDING: Duration = Duration::from_millis(2);
 
@@ -199,15 +201,20 @@ impl Poll {
     /// Reads what there is, and no more than is handed on soon; waits for the first record only.
     fn read(&mut self, mut wait: Duration) {
         let group = self.consumer.context();
-        for _ in 0..READ {
+        let mut read = 0;
+        while read < READ {
             match self.consumer.poll(wait) {
                 Some(Ok(message)) => {
+                    read += message.payload_len().max(SMALL);
                     // Without an owner here it belongs to somebody else by now.
                     if let Some(owned) = group.owned().get_mut(&message.partition()) {
                         group.take(&mut self.decoder, &message, owned);
                     }
                 }
-                Some(Err(error)) => judge(group, error),
+                Some(Err(error)) => {
+                    read += SMALL;
+                    judge(group, error);
+                }
                 None => return,
             }
             wait = Duration::ZERO;

@@ -112,7 +112,7 @@ impl EmbeddedIntake {
         worst
     }
 
-    /// How many pieces of work wait in the queues.
+    /// How many records wait in the queues.
     #[must_use]
     pub fn depth(&self) -> usize {
         self.lanes.iter().map(Lane::depth).sum()

@@ -31,7 +31,8 @@ pub struct LaneConfig {
 
 impl Default for LaneConfig {
     fn default() -> Self {
-        Self { queue_records: 16_384, batch_records: 16_384, batch_crossings: 20_000 }
+        // A request holds up to 10,000 records: two of the largest make a commit, and some more wait.
+        Self { queue_records: 65_536, batch_records: 20_000, batch_crossings: 20_000 }
     }
 }
 

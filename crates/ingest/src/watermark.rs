@@ -5,6 +5,10 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use occupancy::id::DpuId;
+use occupancy::ledger::Record;
+use store::Quarantined;
+
 use crate::admit::Admission;
 use crate::item::{Ack, Item, Outcome};
 
@@ -58,6 +62,11 @@ pub struct OffsetAck {
 }
 
 impl OffsetAck {
+    /// Whether a record comes before what it stands for.
+    fn is_after(&self, offset: i64) -> bool {
+        offset < self.first.0
+    }
+
     /// Stands for a later record too. What lies between may be under way by itself.
     fn cover(&self, offset: i64) {
         let mut underway = self.watermark.lock();
@@ -81,18 +90,22 @@ impl Item<OffsetAck> {
     /// Takes in a later record of the same partition: many small ones then cost a lane little more than one.
     ///
     /// # Errors
-    /// It comes back where it is to be a piece by itself.
+    /// It comes back where it is to be a piece by itself. So does one before the first: the watermark would not wait for it.
     #[allow(clippy::result_large_err, reason = "it comes back whole, to be taken in another way")]
     pub fn join(&mut self, offset: i64, admission: Admission) -> Result<(), Admission> {
-        let small = admission.quarantine.is_empty()
-            && admission.record.as_ref().is_some_and(|(_, record)| record.crossings.len() <= SMALL_CROSSINGS);
-        if !small || !self.quarantine.is_empty() || self.records.len() >= PIECE_RECORDS {
+        let alone = !small(admission.record.as_ref(), &admission.quarantine) || !small(self.records.last(), &self.quarantine);
+        if alone || self.records.len() >= PIECE_RECORDS || self.ack.is_after(offset) {
             return Err(admission);
         }
         self.ack.cover(offset);
         self.records.extend(admission.record);
         Ok(())
     }
+}
+
+/// Whether a record goes together with others: nothing of it was kept out, and it has few crossings.
+fn small(record: Option<&(DpuId, Record)>, quarantine: &[Quarantined]) -> bool {
+    quarantine.is_empty() && record.is_some_and(|(_, record)| record.crossings.len() <= SMALL_CROSSINGS)
 }
 
 impl Ack for OffsetAck {

@@ -42,7 +42,7 @@ pub(crate) struct WireFaults {
     pub(crate) torn: u64,
     /// Of the offset commits: never arrive.
     pub(crate) uncommitted: u64,
-    /// Of the fetches: begin with records delivered before.
+    /// Of the records: come after some that were delivered before.
     pub(crate) again: u64,
 }
 

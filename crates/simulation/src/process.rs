@@ -48,7 +48,7 @@ pub(crate) struct Process {
 struct Owned {
     lane: Lane<OffsetAck>,
     watermark: Arc<Watermark>,
-    /// What found no room; nothing more is read while there is any.
+    /// What was read and not handed on yet; nothing more is read while there is no room for it.
     held: VecDeque<Item<OffsetAck>>,
     next: i64,
 }
@@ -215,14 +215,14 @@ impl Process {
             if !owned.advance() {
                 continue;
             }
-            if world.fault(world.plan.wire.again) {
-                owned.next = (owned.next - rng.below(4).cast_signed()).max(0);
-            }
             for _ in 0..1 + rng.below(6) {
+                if world.fault(world.plan.wire.again) {
+                    owned.next = (owned.next - rng.below(4).cast_signed()).max(0);
+                }
                 let Some(entry) = world.log().entry(*partition, owned.next).cloned() else { break };
                 owned.next += 1;
                 match work(world, &entry) {
-                    Work::Fold(admission) => owned.hold(entry.position.offset, admission),
+                    Work::Fold(admission) => owned.hold(entry.position.offset, admission, world.bug),
                     Work::SendHome { home } => foreign.push((entry.begin(&owned.watermark), entry, home)),
                 }
                 // What is not handed on at once may be joined by what comes next.
@@ -264,13 +264,17 @@ impl Process {
 
 impl Owned {
     /// Keeps a record to be handed on, with the one before where they go together.
-    fn hold(&mut self, offset: i64, admission: Admission) {
+    fn hold(&mut self, offset: i64, admission: Admission, bug: Option<Bug>) {
         let joined = match self.held.back_mut() {
             Some(last) => last.join(offset, admission),
             None => Err(admission),
         };
-        if let Err(alone) = joined {
-            self.held.push_back(Item::of(alone, self.watermark.begin(offset)));
+        match (joined, self.held.back_mut()) {
+            (Err(alone), _) => self.held.push_back(Item::of(alone, self.watermark.begin(offset))),
+            (Ok(()), Some(piece)) if bug == Some(Bug::PieceByLast) => {
+                std::mem::replace(&mut piece.ack, self.watermark.begin(offset)).done();
+            }
+            (Ok(()), _) => {}
         }
     }
 

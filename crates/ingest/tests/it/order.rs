@@ -15,12 +15,12 @@ use store::{Ledgers, MemoryStore};
 use crate::lane::item;
 use crate::steered::{at, dpu, record};
 
-const DPUS: [&str; 3] = ["a", "b", "c"];
+pub(crate) const DPUS: [&str; 3] = ["a", "b", "c"];
 
 /// One submitted item: records of some DPUs, and whether the lane is started anew after it.
 type Step = (Vec<(usize, Vec<Key>)>, bool);
 
-fn key() -> impl Strategy<Value = Key> {
+pub(crate) fn key() -> impl Strategy<Value = Key> {
     (0..4i64, 0..6i64, any::<bool>()).prop_map(|(day, ms, plus)| {
         let direction = if plus { Direction::Plus } else { Direction::Minus };
         Key { direction, ..Key::first_at(at(day * 86_400_000 + ms)) }
@@ -57,7 +57,7 @@ async fn run(store: &Arc<dyn Ledgers>, steps: &[Step], config: LaneConfig) -> u6
     accepted
 }
 
-async fn agrees_with_the_model(store: &dyn Ledgers, model: &BTreeMap<usize, BTreeSet<Key>>) {
+pub(crate) async fn agrees_with_the_model(store: &dyn Ledgers, model: &BTreeMap<usize, BTreeSet<Key>>) {
     for (i, keys) in model {
         let dpu = dpu(DPUS[*i]);
         let rows = store.crossings(&dpu, Key::first_at(UnixMs::MIN), UnixMs::MAX, usize::MAX).await.unwrap();
