@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
+use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::engines::{PARTITIONS, SLOTS};
+use crate::engines::SLOTS;
+use crate::kafka::PARTITIONS;
 use crate::watchers::CLIENTS;
 
 /// Measures a release build of headcount: what it takes in, answers and needs
@@ -84,7 +86,7 @@ impl Args {
 }
 
 /// How much of each scenario.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize)]
 pub(crate) struct Plan {
     /// Connections that post batches, and those that read.
     pub connections: usize,
@@ -166,27 +168,15 @@ impl Plan {
     }
 
     pub(crate) fn to_json(self) -> Value {
-        let Self {
-            connections,
-            lanes,
-            large,
-            small,
-            spread,
-            singles,
-            reporting_dpus,
-            rounds,
-            reads,
-            backlog,
-            fold,
-            steady_s,
-            lookups,
-            walk,
-        } = self;
-        json!({
-            "connections": connections, "lanes": lanes, "large": large, "small": small, "spread": spread, "singles": singles,
-            "reporting_dpus": reporting_dpus, "rounds": rounds, "reads": reads, "backlog": backlog, "fold": fold, "steady_s": steady_s, "lookups": lookups, "walk": walk,
-            "partitions": PARTITIONS, "slots": SLOTS, "watchers": CLIENTS,
-        })
+        #[derive(Serialize)]
+        struct Settings {
+            #[serde(flatten)]
+            plan: Plan,
+            partitions: i32,
+            slots: u32,
+            watchers: usize,
+        }
+        json!(Settings { plan: self, partitions: PARTITIONS, slots: SLOTS, watchers: CLIENTS })
     }
 }
 

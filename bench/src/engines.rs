@@ -8,27 +8,20 @@ mod lookups;
 mod steady;
 mod walks;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
-use occupancy::crossing::{Direction, Key};
-use occupancy::time::UnixMs;
+use anyhow::{Result, bail};
 use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
-use rdkafka::client::DefaultClientContext;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::producer::Producer as _;
 use scylla::client::session::Session;
-use scylla::client::session_builder::SessionBuilder;
-use wire::Report;
 
 use crate::args::{Args, Part, Plan};
+use crate::cql;
 use crate::figure::Figure;
-use crate::fleet::{Fleet, Seen, seen};
+use crate::fleet::{Fleet, seen};
+use crate::kafka::{create_topic, flush, producer, send};
 use crate::served::{Program, Served};
 
-/// What topics are made with.
-pub(crate) const PARTITIONS: usize = 16;
 /// Slots of a keyspace, as `headcount migrate` makes one unless told otherwise.
 pub(crate) const SLOTS: u32 = 4096;
 
@@ -59,8 +52,8 @@ struct Path<'a> {
 /// Measures what is asked for on the engines that are named.
 pub(crate) async fn measure(program: &Program, args: &Args, plan: &Plan) -> Result<Vec<Figure>> {
     let (Some(brokers), Some(store)) = (&args.kafka, &args.store) else { return Ok(Vec::new()) };
-    let hosts = store.strip_prefix("cql://").with_context(|| format!("{store} is no cql:// URL"))?.split('/').next().unwrap_or_default();
-    let session = connect(hosts.split(',')).await?;
+    let hosts = cql::hosts(store)?;
+    let session = cql::connect(hosts.split(',')).await?;
     let (brokers, nodes) = (brokers.clone(), format!("cql://{hosts}"));
     let engines = Engines { program, brokers, nodes, session, run: std::process::id() };
     let mut figures = engines.size()?;
@@ -82,25 +75,10 @@ pub(crate) async fn measure(program: &Program, args: &Args, plan: &Plan) -> Resu
     Ok(figures)
 }
 
-async fn connect(nodes: impl IntoIterator<Item = impl AsRef<str>>) -> Result<Session> {
-    SessionBuilder::new().known_nodes(nodes).build().await.context("the cluster cannot be reached")
-}
-
-/// A room for each of so many DPUs, each over its only doorway; `resets` are those of the document.
-fn rooms(count: usize, dpu: &str, resets: &str) -> String {
-    let each = |one: &dyn Fn(usize) -> String| (0..count).map(one).collect::<Vec<_>>().join(",");
-    format!(
-        r#"{{"space":[{{"id":"campus","time_zone":"UTC"}},{}],"reset":[{resets}],"doorway":[{}],"installation":[{}]}}"#,
-        each(&|room| format!(r#"{{"id":"room-{room}","parent":"campus"}}"#)),
-        each(&|room| format!(r#"{{"id":"door-{room}","between":["outside","room-{room}"]}}"#)),
-        each(&|room| format!(r#"{{"dpu":"{dpu}{room}","doorway":"door-{room}","enters":"room-{room}","from":"2024-01-01T00:00:00Z"}}"#)),
-    )
-}
-
 impl Engines<'_> {
     /// How many there are of each: what was measured holds for so many.
     fn size(&self) -> Result<Vec<Figure>> {
-        let brokers = self.producer()?.client().fetch_metadata(None, PATIENCE)?.brokers().len();
+        let brokers = producer(&self.brokers)?.client().fetch_metadata(None, PATIENCE)?.brokers().len();
         let nodes = self.session.get_cluster_state().get_nodes_info().len();
         let figure = |name, count: usize, id| Figure::new(name, count as f64, "").id(id);
         Ok(vec![figure("Kafka brokers", brokers, "brokers"), figure("nodes of the cluster", nodes, "nodes")])
@@ -118,20 +96,8 @@ impl Engines<'_> {
     /// A topic named after what it is for.
     async fn topic(&self, name: &str) -> Result<String> {
         let topic = format!("bench_{name}_{}", self.run).replace('_', ".");
-        let admin: AdminClient<DefaultClientContext> = ClientConfig::new().set("bootstrap.servers", &self.brokers).create()?;
-        let new =
-            NewTopic::new(&topic, i32::try_from(PARTITIONS)?, TopicReplication::Fixed(1)).set("message.timestamp.type", "LogAppendTime");
-        for made in admin.create_topics([&new], &AdminOptions::new()).await? {
-            made.map_err(|(topic, error)| anyhow::anyhow!("the topic {topic} cannot be made: {error}"))?;
-        }
+        create_topic(&self.brokers, &topic).await?;
         Ok(topic)
-    }
-
-    /// A producer as firmware should have one.
-    fn producer(&self) -> Result<BaseProducer> {
-        let mut config = ClientConfig::new();
-        config.set("bootstrap.servers", &self.brokers).set("partitioner", "murmur2_random").set("acks", "all");
-        Ok(config.set("enable.idempotence", "true").set("linger.ms", "5").create()?)
     }
 }
 
@@ -169,7 +135,7 @@ fn send_all(engines: &Engines<'_>, topic: &str, fleet: &Fleet) -> Result<()> {
 
 /// Produces everything a fleet saw, turn about, so many crossings in a record.
 fn send_gathered(engines: &Engines<'_>, topic: &str, fleet: &Fleet, gathered: usize) -> Result<()> {
-    let producer = engines.producer()?;
+    let producer = producer(&engines.brokers)?;
     for first in (0..fleet.per_dpu).step_by(gathered) {
         for dpu in 0..fleet.dpus {
             let some = (first..fleet.per_dpu.min(first + gathered)).map(|k| seen(dpu, k));
@@ -192,27 +158,22 @@ async fn until_taken_in(consumer: &Served, crossings: usize) -> Result<()> {
     Ok(())
 }
 
-/// Produces a report; waits for room in the producer's queue.
-fn send(producer: &BaseProducer, topic: &str, dpu: &str, crossings: impl IntoIterator<Item = Seen>) -> Result<()> {
-    let key = |seen: Seen| {
-        let direction = if seen.direction > 0 { Direction::Plus } else { Direction::Minus };
-        anyhow::Ok(Ok(Key { at: UnixMs::new(seen.at_ms)?, boot: 1, seq: seen.seq as u64, direction }))
-    };
-    let crossings = crossings.into_iter().map(key).collect::<Result<_>>()?;
-    let report = Report { dpu: dpu.parse()?, crossings, heartbeat: None, accept_clock: false };
-    let payload = wire::report::encode(&report);
-    let mut record = BaseRecord::to(topic).key(dpu).payload(&payload);
-    loop {
-        match producer.send(record) {
-            Ok(()) => return Ok(()),
-            Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => record = back,
-            Err((error, _)) => return Err(error.into()),
+/// Waits until a consumer that was just started has taken in so many; how many a second.
+async fn drain_rate(consumer: &Served, crossings: usize, patience: Duration) -> Result<f64> {
+    let (mut first, begun) = (None, Instant::now());
+    // From the first look that finds something: joining the group is not what is measured.
+    let (from, at) = loop {
+        let done = taken_in(consumer).await?;
+        if done >= crossings as f64 {
+            break first.unwrap_or((0.0, begun));
         }
-        producer.poll(Duration::from_millis(10));
-    }
-}
-
-/// Waits until Kafka has everything.
-fn flush(producer: &BaseProducer) -> Result<()> {
-    Ok(producer.flush(Duration::from_secs(60))?)
+        if done > 0.0 && first.is_none() {
+            first = Some((done, Instant::now()));
+        }
+        if begun.elapsed() > patience {
+            bail!("{done} of {crossings} crossings are in after {patience:?}");
+        }
+        tokio::time::sleep(LOOK).await;
+    };
+    Ok((crossings as f64 - from) / at.elapsed().as_secs_f64())
 }

@@ -155,6 +155,17 @@ pub(crate) fn mix(n: u64) -> u64 {
     z ^ (z >> 31)
 }
 
+/// A room for each of so many DPUs, each over its only doorway; `resets` are those of the document.
+pub(crate) fn rooms(count: usize, dpu: &str, resets: &str) -> String {
+    let each = |one: &dyn Fn(usize) -> String| (0..count).map(one).collect::<Vec<_>>().join(",");
+    format!(
+        r#"{{"space":[{{"id":"campus","time_zone":"UTC"}},{}],"reset":[{resets}],"doorway":[{}],"installation":[{}]}}"#,
+        each(&|room| format!(r#"{{"id":"room-{room}","parent":"campus"}}"#)),
+        each(&|room| format!(r#"{{"id":"door-{room}","between":["outside","room-{room}"]}}"#)),
+        each(&|room| format!(r#"{{"dpu":"{dpu}{room}","doorway":"door-{room}","enters":"room-{room}","from":"2024-01-01T00:00:00Z"}}"#)),
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -98,14 +98,3 @@ pub(crate) fn compare(who: &str, fleet: &Fleet, found: impl IntoIterator<Item = 
     }
     if right == fleet.dpus { Ok(()) } else { bail!("WRONG COUNT: {who} knows {right} of {} DPUs", fleet.dpus) }
 }
-
-/// A room for each DPU, which hangs over its only doorway, as the document of the root `campus`.
-pub(crate) fn topology(dpus: usize) -> String {
-    let each = |one: &dyn Fn(usize) -> String| (0..dpus).map(one).collect::<Vec<_>>().join(",");
-    format!(
-        r#"{{"space":[{{"id":"campus","time_zone":"UTC"}},{}],"doorway":[{}],"installation":[{}]}}"#,
-        each(&|room| format!(r#"{{"id":"room-{room}","parent":"campus"}}"#)),
-        each(&|room| format!(r#"{{"id":"door-{room}","between":["outside","room-{room}"]}}"#)),
-        each(&|room| format!(r#"{{"dpu":"d{room}","doorway":"door-{room}","enters":"room-{room}","from":"2024-01-01T00:00:00Z"}}"#)),
-    )
-}

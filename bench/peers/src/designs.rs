@@ -19,7 +19,8 @@ use rdkafka::{Message, Offset, TopicPartitionList};
 
 use crate::args::Plan;
 use crate::cluster::Database;
-use crate::topic::{PARTITIONS, Topic};
+use crate::kafka::PARTITIONS;
+use crate::topic::Topic;
 
 pub(crate) use first::First;
 pub(crate) use ledger::Ledger;

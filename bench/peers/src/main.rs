@@ -17,12 +17,16 @@ mod topic;
 #[allow(dead_code, reason = "that program uses the rest")]
 #[path = "../../src/client.rs"]
 mod client;
+#[path = "../../src/cql.rs"]
+mod cql;
 #[allow(dead_code, reason = "that program uses the rest")]
 #[path = "../../src/figure.rs"]
 mod figure;
 #[allow(dead_code, reason = "that program uses the rest")]
 #[path = "../../src/fleet.rs"]
 mod fleet;
+#[path = "../../src/kafka.rs"]
+mod kafka;
 #[path = "../../src/machine.rs"]
 mod machine;
 #[allow(dead_code, reason = "that program uses the rest")]

@@ -3,17 +3,15 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use futures_util::TryStreamExt as _;
 use scylla::client::session::Session;
-use scylla::client::session_builder::SessionBuilder;
-use scylla::deserialize::row::DeserializeRow;
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
 use crate::args::Plan;
 use crate::client::{Connection, request};
-use crate::counts::{Questions, compare, topology};
-use crate::fleet::Fleet;
+use crate::counts::{Questions, compare};
+use crate::cql;
+use crate::fleet::{Fleet, rooms};
 use crate::report::Measured;
 use crate::served::{Program, Served, disk_bytes};
 use crate::topic::Topic;
@@ -39,9 +37,8 @@ impl Ours<'_> {
 
     /// A consumer process into a new keyspace of the cluster, and an API process over it.
     pub(crate) fn on_cassandra(&self, cluster: &str) -> Result<Measured> {
-        let hosts = cluster.strip_prefix("cql://").with_context(|| format!("{cluster} is no cql:// URL"))?;
-        let hosts = hosts.split('/').next().unwrap_or_default();
-        let session = self.runtime.block_on(SessionBuilder::new().known_nodes(hosts.split(',')).build())?;
+        let hosts = cql::hosts(cluster)?;
+        let session = self.runtime.block_on(cql::connect(hosts.split(',')))?;
         let run = std::process::id();
         let warm = self.runtime.block_on(Topic::create(&self.topic.brokers, &format!("peers.warm.{run}")))?;
         warm.fill(self.plan.dpus, WARM_PER_DPU, 0)?;
@@ -52,7 +49,7 @@ impl Ours<'_> {
         self.check(&session, &keyspace)?;
         let words = ["serve", "--consume", "false", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"];
         let served = self.start(&words, &store, self.topic, &keyspace)?;
-        self.runtime.block_on(served.put_topology(&topology(self.plan.rooms)))?;
+        self.runtime.block_on(served.put_topology(&rooms(self.plan.rooms, "d", "")))?;
         let took = self.questions().of_headcount(self.runtime, CASSANDRA, served.address)?;
         served.stop()?;
         let disk_bytes = self.runtime.block_on(on_disk(&session, &keyspace))?;
@@ -76,15 +73,7 @@ impl Ours<'_> {
 
     /// Compares the counters of every DPU with the truth.
     fn check(&self, session: &Session, keyspace: &str) -> Result<()> {
-        let text = format!(
-            "SELECT dpu_id, counters.opening.entered, counters.day.entered, counters.opening.exited, counters.day.exited
-             FROM {keyspace}.dpu_counters"
-        );
-        let rows = self.runtime.block_on(all::<(String, i64, i64, i64, i64)>(session, &text))?;
-        let found = rows.into_iter().map(|(dpu, entered_before, entered, exited_before, exited)| {
-            anyhow::Ok((dpu.trim_start_matches('d').parse()?, entered_before + entered, exited_before + exited))
-        });
-        compare(CASSANDRA, self.fleet, found.collect::<Result<Vec<_>>>()?)
+        compare(CASSANDRA, self.fleet, self.runtime.block_on(cql::totals(session, keyspace))?)
     }
 
     /// A server that consumes into an embedded store in a new folder.
@@ -95,7 +84,7 @@ impl Ours<'_> {
         let words = ["serve", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"];
         let served = self.start(&words, &store, self.topic, &group)?;
         let crossings_per_s = self.topic.await_taken(&group, self.plan, || served.busy_s().map(drop))?;
-        self.runtime.block_on(served.put_topology(&topology(self.plan.dpus)))?;
+        self.runtime.block_on(served.put_topology(&rooms(self.plan.dpus, "d", "")))?;
         self.runtime.block_on(check_campus(&served, self.fleet))?;
         let took = self.questions().of_headcount(self.runtime, EMBEDDED, served.address)?;
         served.stop()?;
@@ -115,19 +104,11 @@ async fn check_campus(served: &Served, fleet: &Fleet) -> Result<()> {
     if found == right { Ok(()) } else { bail!("WRONG COUNT: {EMBEDDED}: {found:?} crossings and net, but {right:?} are right") }
 }
 
-/// All rows of a statement.
-async fn all<R>(session: &Session, text: &str) -> Result<Vec<R>>
-where
-    R: for<'frame, 'metadata> DeserializeRow<'frame, 'metadata> + 'static,
-{
-    Ok(session.query_iter(text, ()).await?.rows_stream::<R>()?.try_collect().await?)
-}
-
 /// What a keyspace takes on disk, in bytes, once all of it is written there; on a cluster of this machine.
 async fn on_disk(session: &Session, keyspace: &str) -> Result<u64> {
     let tables =
-        all::<(String,)>(session, &format!("SELECT table_name FROM system_schema.tables WHERE keyspace_name = '{keyspace}'")).await?;
-    let folders = all::<(String,)>(session, "SELECT value FROM system_views.settings WHERE name = 'data_file_directories'").await?;
+        cql::all::<(String,)>(session, &format!("SELECT table_name FROM system_schema.tables WHERE keyspace_name = '{keyspace}'")).await?;
+    let folders = cql::all::<(String,)>(session, "SELECT value FROM system_views.settings WHERE name = 'data_file_directories'").await?;
     let folders = folders.first().context("Cassandra does not tell its folders")?.0.clone();
     // Without its own tools nothing else has it write out what is in memory.
     for (table,) in &tables {

@@ -11,9 +11,9 @@ use tokio::runtime::Runtime;
 use crate::args::{Peer, Plan};
 use crate::client::{Post, post_all};
 use crate::cluster::{Cluster, Database};
-use crate::counts::{Questions, Took, topology};
+use crate::counts::{Questions, Took};
 use crate::designs::{BATCH, Crossing, Design as _, First, Ledger, create};
-use crate::fleet::{Fleet, put_report, seen};
+use crate::fleet::{Fleet, put_report, rooms, seen};
 use crate::served::{Program, Served};
 
 /// So many doorways share the past: many, and one.
@@ -76,7 +76,7 @@ fn ours(program: &Program, runtime: &Runtime, folder: &Path, questions: &Questio
     let served = Served::run(program, &[&words[..], &["--store", &store]].concat())?;
     let fleet = questions.fleet;
     runtime.block_on(async {
-        served.put_topology(&topology(fleet.dpus)).await?;
+        served.put_topology(&rooms(fleet.dpus, "d", "")).await?;
         let blocks = (0..fleet.per_dpu).step_by(POSTED).flat_map(|first| (0..fleet.dpus).map(move |dpu| (dpu, first)));
         let mut queue = Vec::with_capacity(POSTS);
         for (dpu, first) in blocks {

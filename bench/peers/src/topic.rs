@@ -6,21 +6,13 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
-use occupancy::crossing::{Direction, Key};
-use occupancy::time::UnixMs;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
-use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
-use wire::Report;
 
 use crate::args::Plan;
 use crate::fleet::{mix, seen};
+use crate::kafka::{PARTITIONS, create_topic, flush, producer, send};
 
-/// What topics are made with.
-pub(crate) const PARTITIONS: i32 = 16;
 const LOOK: Duration = Duration::from_millis(20);
 const PATIENCE: Duration = Duration::from_secs(900);
 const ANSWER: Duration = Duration::from_secs(30);
@@ -35,11 +27,7 @@ impl Topic {
     /// Makes it.
     pub(crate) async fn create(brokers: &str, name: &str) -> Result<Self> {
         let topic = Self { brokers: brokers.to_owned(), name: name.to_owned() };
-        let admin: AdminClient<DefaultClientContext> = topic.client().create()?;
-        let new = NewTopic::new(name, PARTITIONS, TopicReplication::Fixed(1)).set("message.timestamp.type", "LogAppendTime");
-        for made in admin.create_topics([&new], &AdminOptions::new()).await? {
-            made.map_err(|(topic, error)| anyhow::anyhow!("the topic {topic} cannot be made: {error}"))?;
-        }
+        create_topic(brokers, name).await?;
         Ok(topic)
     }
 
@@ -52,16 +40,13 @@ impl Topic {
 
     /// Produces what so many DPUs saw, then repeats some of it.
     pub(crate) fn fill(&self, dpus: usize, per_dpu: usize, repeats: usize) -> Result<()> {
-        let mut config = self.client();
-        // As firmware should.
-        config.set("partitioner", "murmur2_random").set("acks", "all").set("enable.idempotence", "true").set("linger.ms", "5");
-        let producer: BaseProducer = config.create()?;
+        let producer = producer(&self.brokers)?;
         let all = (0..per_dpu).flat_map(|k| (0..dpus).map(move |dpu| (dpu, k)));
         let random = (0..repeats).map(|i| mix(i as u64) as usize);
         for (dpu, k) in all.chain(random.map(|random| (random % dpus, (random >> 32) % per_dpu))) {
-            send(&producer, &self.name, dpu, k)?;
+            send(&producer, &self.name, &format!("d{dpu}"), [seen(dpu, k)])?;
         }
-        Ok(producer.flush(Duration::from_secs(60))?)
+        flush(&producer)
     }
 
     /// Waits until a group has taken in all; how many of the timed crossings it took in a second. `check` fails where
@@ -111,22 +96,5 @@ impl Observer {
             _ => 0,
         });
         Ok(usize::try_from(offsets.sum::<i64>())?)
-    }
-}
-
-/// Produces one crossing; waits for room in the producer's queue.
-fn send(producer: &BaseProducer, topic: &str, dpu: usize, k: usize) -> Result<()> {
-    let (name, seen) = (format!("d{dpu}"), seen(dpu, k));
-    let direction = if seen.direction > 0 { Direction::Plus } else { Direction::Minus };
-    let key = Key { at: UnixMs::new(seen.at_ms)?, boot: 1, seq: seen.seq as u64, direction };
-    let payload = wire::report::encode(&Report { dpu: name.parse()?, crossings: vec![Ok(key)], heartbeat: None, accept_clock: false });
-    let mut record = BaseRecord::to(topic).key(&name).payload(&payload);
-    loop {
-        match producer.send(record) {
-            Ok(()) => return Ok(()),
-            Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => record = back,
-            Err((error, _)) => return Err(error.into()),
-        }
-        producer.poll(Duration::from_millis(10));
     }
 }

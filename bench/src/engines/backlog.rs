@@ -1,13 +1,15 @@
 //! A backlog of 100,000 DPUs, from Kafka into the cluster, beside the same rows written by the driver alone.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 
-use super::{Engines, LOOK, PARTITIONS, Path, SLOTS, bare, send_all, taken_in};
+use super::{Engines, Path, SLOTS, bare, drain_rate, send_all};
 use crate::args::Plan;
+use crate::cql;
 use crate::figure::{Aim, Figure};
 use crate::fleet::{Fleet, seen};
+use crate::kafka::PARTITIONS;
 
 /// So many slots that hardly two DPUs share one.
 pub(super) const SLOT_FOR_EACH_DPU: u32 = 1_000_000;
@@ -75,22 +77,7 @@ impl Drained {
 pub(super) async fn drain(path: &Path<'_>, fleet: &Fleet) -> Result<Drained> {
     send_all(path.engines, &path.topic, fleet)?;
     let consumer = path.ingest()?;
-    let (mut first, begun) = (None, Instant::now());
-    // From the first look that finds something: joining the group is not what is measured.
-    let (from, at) = loop {
-        let done = taken_in(&consumer).await?;
-        if done >= fleet.crossings() as f64 {
-            break first.unwrap_or((0.0, begun));
-        }
-        if done > 0.0 && first.is_none() {
-            first = Some((done, Instant::now()));
-        }
-        if begun.elapsed() > PATIENCE {
-            bail!("{done} of {} crossings are in after {PATIENCE:?}", fleet.crossings());
-        }
-        tokio::time::sleep(LOOK).await;
-    };
-    let crossings_per_s = (fleet.crossings() as f64 - from) / at.elapsed().as_secs_f64();
+    let crossings_per_s = drain_rate(&consumer, fleet.crossings(), PATIENCE).await?;
     let (busy_s, resident_mb) = (consumer.busy_s()?, consumer.resident_mb()?);
     consumer.stop()?;
     check(path, fleet).await?;
@@ -99,20 +86,13 @@ pub(super) async fn drain(path: &Path<'_>, fleet: &Fleet) -> Result<Drained> {
 
 /// Compares the counters of every DPU with the truth.
 async fn check(path: &Path<'_>, fleet: &Fleet) -> Result<()> {
-    let text = format!(
-        "SELECT dpu_id, counters.opening.entered, counters.day.entered, counters.opening.exited, counters.day.exited FROM {}.dpu_counters",
-        path.keyspace
-    );
     let mut right = 0;
-    for (dpu, entered_before, entered, exited_before, exited) in
-        bare::all::<(String, i64, i64, i64, i64)>(&path.engines.session, &text).await?
-    {
-        let number = dpu.trim_start_matches('d').parse()?;
-        let came = (0..fleet.per_dpu).filter(|k| seen(number, *k).direction > 0).count();
-        let found = (entered_before + entered, exited_before + exited);
+    for (dpu, entered, exited) in cql::totals(&path.engines.session, &path.keyspace).await? {
+        let came = (0..fleet.per_dpu).filter(|k| seen(dpu, *k).direction > 0).count();
+        let found = (entered, exited);
         let truth = (i64::try_from(came)?, i64::try_from(fleet.per_dpu - came)?);
         if found != truth {
-            bail!("WRONG COUNT: DPU {dpu} has {found:?} entered and exited, but {truth:?} is right");
+            bail!("WRONG COUNT: DPU d{dpu} has {found:?} entered and exited, but {truth:?} is right");
         }
         right += 1;
     }

@@ -10,7 +10,6 @@ use occupancy::id::DpuId;
 use occupancy::time::DAY_MS;
 use scylla::SerializeValue;
 use scylla::client::session::Session;
-use scylla::deserialize::row::DeserializeRow;
 use scylla::serialize::row::SerializeRow;
 use scylla::statement::batch::{Batch, BatchStatement, BatchType};
 use scylla::statement::prepared::PreparedStatement;
@@ -18,8 +17,9 @@ use scylla::value::{CqlTimestamp, CqlVarint};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use super::PARTITIONS;
+use crate::cql;
 use crate::fleet::{Fleet, seen};
+use crate::kafka::PARTITIONS;
 
 /// Crossings written before the counters of their DPUs are: what a partition delivers at once from a backlog.
 const CHUNK: usize = 20_000;
@@ -79,11 +79,14 @@ struct Dpu {
 pub(super) async fn write(session: &Session, keyspace: &str, slots: u32, fleet: &Fleet) -> Result<f64> {
     let writer = Arc::new(Writer::over(session, keyspace).await?);
     let mut partitions: Vec<Vec<Dpu>> = Vec::new();
-    partitions.resize_with(PARTITIONS, Vec::new);
+    partitions.resize_with(PARTITIONS as usize, Vec::new);
     for number in 0..fleet.dpus {
         let hash = format!("d{number}").parse::<DpuId>()?.murmur2();
         let dpu = Dpu { number, slot: i32::try_from(hash % slots)?, totals: Totals { entered: 0, exited: 0 } };
-        partitions.get_mut(hash as usize % PARTITIONS).into_iter().for_each(|dpus| dpus.push(Dpu { totals: dpu.totals.clone(), ..dpu }));
+        partitions
+            .get_mut(hash as usize % PARTITIONS as usize)
+            .into_iter()
+            .for_each(|dpus| dpus.push(Dpu { totals: dpu.totals.clone(), ..dpu }));
     }
     let start = Instant::now();
     let mut writing: JoinSet<Result<()>> = JoinSet::new();
@@ -97,18 +100,10 @@ pub(super) async fn write(session: &Session, keyspace: &str, slots: u32, fleet: 
     Ok(fleet.crossings() as f64 / start.elapsed().as_secs_f64())
 }
 
-/// All rows of an answer.
-pub(super) async fn all<R>(session: &Session, text: &str) -> Result<Vec<R>>
-where
-    R: for<'frame, 'metadata> DeserializeRow<'frame, 'metadata> + 'static,
-{
-    Ok(session.query_iter(text, ()).await?.rows_stream::<R>()?.try_collect().await?)
-}
-
 impl Writer {
     async fn over(session: &Session, keyspace: &str) -> Result<Self> {
         let node = session.get_cluster_state().get_nodes_info().first().map(|node| node.address).context("the cluster has no node")?;
-        let session = super::connect([node.to_string()]).await?;
+        let session = cql::connect([node.to_string()]).await?;
         let prepare = async |text: &str| {
             let mut prepared = session.prepare(text.replace("{ks}", keyspace)).await?;
             prepared.set_is_idempotent(true);

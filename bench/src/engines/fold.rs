@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 
-use super::{Engines, LOOK, PARTITIONS, send_all, taken_in};
+use super::{Engines, LOOK, drain_rate, send_all};
 use crate::args::Plan;
 use crate::figure::{Aim, Figure};
 use crate::fleet::Fleet;
+use crate::kafka::PARTITIONS;
 use crate::served::{Served, busy_s};
 
 /// Each is so often before the other, and so often after it.
@@ -86,22 +87,7 @@ fn consume(brokers: &str, topic: &str, group: &str, records: usize) -> Result<We
 async fn fold(engines: &Engines<'_>, topic: &str, group: &str, fleet: &Fleet, check: bool) -> Result<Went> {
     let words = ["serve", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0", "--store", "memory:", "--kafka", &engines.brokers];
     let served = Served::run(engines.program, &[&words[..], &["--topic", topic, "--group", group]].concat())?;
-    let crossings = fleet.crossings() as f64;
-    let (begun, mut first) = (Instant::now(), None);
-    let (from, at) = loop {
-        let done = taken_in(&served).await?;
-        if done >= crossings {
-            break first.unwrap_or((0.0, begun));
-        }
-        if done > 0.0 && first.is_none() {
-            first = Some((done, Instant::now()));
-        }
-        if begun.elapsed() > PATIENCE {
-            bail!("{done} of {crossings} crossings are in after {PATIENCE:?}");
-        }
-        tokio::time::sleep(LOOK).await;
-    };
-    let went = Went { per_s: (crossings - from) / at.elapsed().as_secs_f64(), busy_s: served.busy_s()? };
+    let went = Went { per_s: drain_rate(&served, fleet.crossings(), PATIENCE).await?, busy_s: served.busy_s()? };
     if check {
         served.hang(fleet).await?;
         served.check(fleet).await?;

@@ -11,8 +11,9 @@ use rdkafka::Message;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use super::{PARTITIONS, Path};
+use super::Path;
 use crate::figure::Latencies;
+use crate::kafka::PARTITIONS;
 
 /// How long it waits for a record before it looks whether it is still wanted.
 const IDLE: Duration = Duration::from_millis(50);
@@ -36,7 +37,7 @@ impl Heard {
     pub(super) fn start(path: &Path<'_>) -> Result<Self> {
         let consumer: BaseConsumer = super::consumer(&path.engines.brokers, &format!("{}.heard", path.topic)).create()?;
         let mut list = TopicPartitionList::new();
-        for partition in 0..i32::try_from(PARTITIONS)? {
+        for partition in 0..PARTITIONS {
             list.add_partition_offset(&path.topic, partition, Offset::End)?;
         }
         consumer.assign(&list)?;

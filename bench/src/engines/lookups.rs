@@ -7,11 +7,11 @@ use occupancy::id::DpuId;
 use occupancy::time::DAY_MS;
 use scylla::value::CqlTimestamp;
 
-use super::{Engines, SLOTS, rooms, send_all, until_taken_in};
+use super::{Engines, SLOTS, send_all, until_taken_in};
 use crate::args::Plan;
 use crate::client::{Connection, request};
 use crate::figure::{Aim, Figure, Latencies, median};
-use crate::fleet::{Fleet, mix};
+use crate::fleet::{Fleet, mix, rooms};
 
 /// DPUs, each over the only doorway of a room.
 const ROOMS: usize = 100;

@@ -10,11 +10,12 @@ use tokio::time::Instant as Tick;
 
 use super::backlog::{SLOT_FOR_EACH_DPU, drain};
 use super::heard::Heard;
-use super::{Engines, Path, SLOTS, flush, rooms, send, until_taken_in};
+use super::{Engines, Path, SLOTS, until_taken_in};
 use crate::args::Plan;
 use crate::client::{Connection, request};
 use crate::figure::{Aim, Figure, Latencies};
-use crate::fleet::{Fleet, mix, now};
+use crate::fleet::{Fleet, mix, now, rooms};
+use crate::kafka::{flush, producer, send};
 use crate::served::Served;
 
 /// 100,000 DPUs at a crossing a minute.
@@ -42,7 +43,7 @@ pub(super) async fn visible(engines: &Engines<'_>, plan: &Plan) -> Result<Vec<Fi
     let path = engines.path("steady", SLOTS).await?;
     let (served, consumer) = (path.serve()?, path.ingest()?);
     served.put_topology(&rooms(PROBES, "probe-", "")).await?;
-    let producer = engines.producer()?;
+    let producer = producer(&engines.brokers)?;
     // Every DPU has reported once today.
     for dpu in 0..dpus {
         send(&producer, &path.topic, &format!("d{dpu}"), [now(1, 0)?])?;

@@ -8,9 +8,10 @@ use occupancy::time::DAY_MS;
 use scylla::value::{CqlTimestamp, CqlVarint};
 use serde_json::Value;
 
-use super::{Engines, SLOTS, bare, send_gathered, until_taken_in};
+use super::{Engines, SLOTS, send_gathered, until_taken_in};
 use crate::args::Plan;
 use crate::client::{Connection, request};
+use crate::cql;
 use crate::figure::{Aim, Figure};
 use crate::fleet::Fleet;
 
@@ -81,7 +82,7 @@ async fn disk_bytes(engines: &Engines<'_>, keyspace: &str) -> Result<f64> {
     let (mut before, begun) = (0, Instant::now());
     while begun.elapsed() < PATIENCE {
         tokio::time::sleep(SETTLES).await;
-        let now = bare::all::<(i64,)>(&engines.session, &usage).await?.iter().map(|(mebibytes,)| mebibytes).sum::<i64>();
+        let now = cql::all::<(i64,)>(&engines.session, &usage).await?.iter().map(|(mebibytes,)| mebibytes).sum::<i64>();
         if now > 0 && now == before {
             return Ok((now << 20) as f64);
         }
@@ -101,7 +102,7 @@ async fn by_driver(engines: &Engines<'_>, keyspace: &str, fleet: &Fleet) -> Resu
         for day in first..=last {
             let columns = "at, boot, seq, direction, entered, exited, appended_at";
             let text = format!("SELECT {columns} FROM {keyspace}.crossings WHERE slot = {slot} AND day = {day} AND dpu_id = '{id}'");
-            rows += bare::all::<Row>(&engines.session, &text).await?.len();
+            rows += cql::all::<Row>(&engines.session, &text).await?.len();
         }
     }
     if rows == fleet.crossings() { Ok(start.elapsed().as_secs_f64()) } else { bail!("{rows} rows for {} crossings", fleet.crossings()) }
