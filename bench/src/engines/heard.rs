@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use rdkafka::Message;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use super::Path;
+use super::{LOOK, PATIENCE, Path};
 use crate::figure::Latencies;
 use crate::kafka::PARTITIONS;
 
@@ -62,9 +62,22 @@ impl Heard {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).awaited.insert(key, since);
     }
 
-    /// How long each took since the last time this was asked.
-    pub(super) fn each(&self) -> Latencies {
-        std::mem::take(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner).each)
+    /// How long each took since the last time this was asked, once all that is awaited was heard of.
+    pub(super) async fn each(&self) -> Result<Latencies> {
+        let begun = Instant::now();
+        loop {
+            let open = {
+                let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+                if state.awaited.is_empty() {
+                    return Ok(std::mem::take(&mut state.each));
+                }
+                state.awaited.len()
+            };
+            if begun.elapsed() > PATIENCE {
+                bail!("a bare consumer did not hear of {open} crossings in {PATIENCE:?}");
+            }
+            tokio::time::sleep(LOOK).await;
+        }
     }
 
     pub(super) fn stop(self) -> Result<()> {

@@ -149,7 +149,7 @@ impl Load<'_> {
         while let Some(shown) = waiting.join_next().await {
             each.push(shown??);
         }
-        let heard = self.heard.each();
+        let heard = self.heard.each().await?;
         if heard.len() != each.len() {
             bail!("a bare consumer heard of {} of {} crossings", heard.len(), each.len());
         }
