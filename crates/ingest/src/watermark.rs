@@ -26,7 +26,7 @@ struct Underway {
     /// Of each piece of work, its first record, and its number: a record that is delivered again may lead another piece.
     firsts: BTreeSet<(i64, u64)>,
     begun: u64,
-    /// After the last record seen; `None` before the first.
+    /// After the last record begun or done with; `None` before the first.
     next: Option<i64>,
 }
 
@@ -39,7 +39,7 @@ impl Watermark {
         let first = (offset, underway.begun);
         underway.firsts.insert(first);
         underway.next = underway.next.max(Some(offset + 1));
-        OffsetAck { watermark: Arc::clone(self), first }
+        OffsetAck { watermark: Arc::clone(self), first, next: offset + 1 }
     }
 
     /// The offset to commit: everything before it is done. `None` before the first record.
@@ -59,6 +59,8 @@ impl Watermark {
 pub struct OffsetAck {
     watermark: Arc<Watermark>,
     first: (i64, u64),
+    /// After the last record it stands for.
+    next: i64,
 }
 
 impl OffsetAck {
@@ -68,14 +70,16 @@ impl OffsetAck {
     }
 
     /// Stands for a later record too. What lies between may be under way by itself.
-    fn cover(&self, offset: i64) {
-        let mut underway = self.watermark.lock();
-        underway.next = underway.next.max(Some(offset + 1));
+    fn cover(&mut self, offset: i64) {
+        // The watermark hears of it once it is done with: till then it waits at the first anyway.
+        self.next = self.next.max(offset + 1);
     }
 
     /// What it stands for is done with.
     pub fn done(self) {
-        self.watermark.lock().firsts.remove(&self.first);
+        let mut underway = self.watermark.lock();
+        underway.next = underway.next.max(Some(self.next));
+        underway.firsts.remove(&self.first);
     }
 }
 
@@ -138,7 +142,7 @@ mod tests {
     #[test]
     fn the_first_record_of_a_piece_stands_for_all() {
         let watermark = Arc::new(Watermark::default());
-        let piece = watermark.begin(5);
+        let mut piece = watermark.begin(5);
         let between = watermark.begin(6);
         piece.cover(7);
         assert_eq!(watermark.reached(), Some(5));
@@ -151,7 +155,7 @@ mod tests {
     #[test]
     fn a_record_that_comes_again_leads_a_piece_of_its_own() {
         let watermark = Arc::new(Watermark::default());
-        let (once, again) = (watermark.begin(1), watermark.begin(1));
+        let (once, mut again) = (watermark.begin(1), watermark.begin(1));
         again.cover(2);
         once.done();
         assert_eq!(watermark.reached(), Some(1), "what came with it again is not done");
