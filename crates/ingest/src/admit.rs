@@ -4,6 +4,7 @@
 //! left out, counted by a metric and not quarantined: it says nothing that could be replayed later, and taken in it
 //! would pass for the latest one for as long as its clock was ahead.
 
+use occupancy::crossing::Key;
 use occupancy::id::DpuId;
 use occupancy::ledger::{Position, Record};
 use occupancy::time::UnixMs;
@@ -91,24 +92,23 @@ pub fn admit(report: Result<Report, Bad>, arrival: &Arrival<'_>, policy: &Policy
         }
         if accept_clock { None } else { policy.refuses(at, arrival.appended_at) }
     };
-    let mut admitted = Vec::with_capacity(crossings.len());
     let mut quarantine = Vec::new();
-    for (index, crossing) in (0..).zip(crossings) {
-        match crossing {
-            Ok(key) => match refuses(key.at) {
-                None => admitted.push(key),
-                Some((reason, detail)) => {
-                    let alone = Report { dpu: dpu.clone(), crossings: vec![Ok(key)], heartbeat: None, accept_clock: false };
-                    let bad = Bad::new(detail, wire::report::encode_json(&alone));
-                    quarantine.push(Quarantined { reason, ..quarantined(arrival, index, Some(&dpu), bad) });
-                }
-            },
-            Err(bad) => quarantine.push(quarantined(arrival, index, Some(&dpu), bad)),
-        }
-    }
+    let mut judge = |index: u32, crossing: Result<Key, Bad>| -> Option<Key> {
+        let (reason, bad) = match crossing {
+            Ok(key) => {
+                let Some((reason, detail)) = refuses(key.at) else { return Some(key) };
+                let alone = Report { dpu: dpu.clone(), crossings: vec![Ok(key)], heartbeat: None, accept_clock: false };
+                (reason, Bad::new(detail, wire::report::encode_json(&alone)))
+            }
+            Err(bad) => (Reason::Undecodable, bad),
+        };
+        quarantine.push(Quarantined { reason, ..quarantined(arrival, index, Some(&dpu), bad) });
+        None
+    };
+    let crossings = (0..).zip(crossings).filter_map(|(index, crossing)| judge(index, crossing)).collect();
     let ignored_heartbeat = heartbeat.and_then(|beat| refuses(beat.at)).map(|(reason, _)| reason);
     let heartbeat = heartbeat.filter(|_| ignored_heartbeat.is_none());
-    let record = Record { crossings: admitted, heartbeat, appended_at: arrival.appended_at, position: arrival.position };
+    let record = Record { crossings, heartbeat, appended_at: arrival.appended_at, position: arrival.position };
     Admission { record: Some((dpu, record)), quarantine, ignored_heartbeat }
 }
 
@@ -128,7 +128,7 @@ fn quarantined(arrival: &Arrival<'_>, index: u32, dpu: Option<&DpuId>, bad: Bad)
 #[cfg(test)]
 mod tests {
     use super::*;
-    use occupancy::crossing::{Heartbeat, Key};
+    use occupancy::crossing::Heartbeat;
 
     fn arrival(appended_at: UnixMs) -> Arrival<'static> {
         Arrival { appended_at, position: None, topic: "http", partition: 0, offset: 7 }

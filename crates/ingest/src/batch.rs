@@ -17,37 +17,65 @@ const TAILS_AT_ONCE: usize = 32;
 
 /// The items of one commit, their records regrouped by DPU.
 pub(crate) struct Batch<A> {
+    records: Records,
     shares: Vec<Share>,
     quarantine: Vec<Quarantined>,
-    answers: Vec<(A, Outcome)>,
+    /// Whom to tell, and of how many records.
+    answers: Vec<(A, usize)>,
 }
 
-/// The records of one DPU in a batch, in log order.
+/// The records of a batch in the order they came, each with the place of the next one of its DPU.
+struct Records(Vec<(Record, Option<usize>)>);
+
+/// The records of one DPU in a batch, in log order: where they begin and end.
 struct Share {
     dpu: DpuId,
     seat: Seat,
-    records: Vec<Record>,
-    places: Places,
+    first: usize,
+    last: usize,
 }
 
-/// For each record, the item it came in and its place there.
-type Places = Vec<(usize, usize)>;
+impl Records {
+    /// Puts a record at the end.
+    fn push(&mut self, record: Record) -> usize {
+        self.0.push((record, None));
+        self.0.len() - 1
+    }
+
+    /// Says that a record is followed by another of its DPU.
+    fn link(&mut self, record: usize, next: usize) {
+        if let Some((_, link)) = self.0.get_mut(record) {
+            *link = Some(next);
+        }
+    }
+
+    /// The places of a DPU's records, from the first on.
+    fn places(&self, first: usize) -> impl Iterator<Item = usize> + Clone {
+        std::iter::successors(Some(first), |place| self.0.get(*place)?.1)
+    }
+
+    /// A DPU's records, from the first on.
+    fn of(&self, first: usize) -> impl Iterator<Item = &Record> + Clone {
+        self.places(first).filter_map(|place| self.0.get(place)).map(|(record, _)| record)
+    }
+}
 
 impl<A: Ack> Batch<A> {
-    pub(crate) fn new(items: impl Iterator<Item = Item<A>>, known: &mut Known) -> Self {
-        let mut batch = Self { shares: Vec::new(), quarantine: Vec::new(), answers: Vec::new() };
+    pub(crate) fn new(items: impl ExactSizeIterator<Item = Item<A>>, records: usize, known: &mut Known) -> Self {
+        let answers = Vec::with_capacity(items.len());
+        let mut batch = Self { records: Records(Vec::with_capacity(records)), shares: Vec::new(), quarantine: Vec::new(), answers };
         known.begin();
-        for (i, item) in items.enumerate() {
-            let tallies = vec![Tally::default(); item.records.len()];
-            batch.answers.push((item.ack, Outcome { tallies }));
+        for item in items {
+            batch.answers.push((item.ack, item.records.len()));
             batch.quarantine.extend(item.quarantine);
-            for (j, (dpu, record)) in item.records.into_iter().enumerate() {
+            for (dpu, record) in item.records {
                 let (seat, share) = known.share(&dpu, batch.shares.len());
+                let place = batch.records.push(record);
                 if let Some(share) = batch.shares.get_mut(share) {
-                    share.records.push(record);
-                    share.places.push((i, j));
+                    batch.records.link(share.last, place);
+                    share.last = place;
                 } else {
-                    batch.shares.push(Share { dpu, seat, records: vec![record], places: vec![(i, j)] });
+                    batch.shares.push(Share { dpu, seat, first: place, last: place });
                 }
             }
         }
@@ -56,33 +84,34 @@ impl<A: Ack> Batch<A> {
 
     /// Writes the batch; when this returns `Ok` it is durable, published to whoever follows, and every ack has been called.
     pub(crate) async fn commit(self, known: &mut Known, access: &Access) -> Result<(), StoreError> {
-        let Self { shares, quarantine, mut answers } = self;
+        let Self { records, shares, quarantine, answers } = self;
         let feed = access.shared.feed.as_deref();
-        let touched = feed.map(|feed| shares.iter().map(|share| share.touched(known, feed.is_alone())).collect::<Vec<_>>());
+        let touched = feed.map(|feed| shares.iter().map(|share| share.touched(&records, known, feed.is_alone())).collect::<Vec<_>>());
         load(&shares, known, access).await?;
         let mut writes = Vec::with_capacity(shares.len());
         let mut merges = Vec::new();
-        for Share { dpu, seat, records, places } in shares {
+        for Share { dpu, seat, first, last: _ } in shares {
             let counters = known.counters(seat).copied().unwrap_or_default();
-            match ledger::fold(&counters, &records) {
+            match ledger::fold(&counters, records.of(first)) {
                 None => {}
-                Some(Fold::Append(changes)) => writes.push(Folded { dpu, seat, places, changes }),
-                Some(Fold::Merge(merge)) => merges.push(Late { dpu, seat, places, merge }),
+                Some(Fold::Append(changes)) => writes.push(Folded { dpu, seat, first, changes }),
+                Some(Fold::Merge(merge)) => merges.push(Late { dpu, seat, first, merge }),
             }
         }
         merge_all(merges, &mut writes, access).await?;
         let mut commit = Commit { ledgers: Vec::with_capacity(writes.len()), quarantine };
         let mut seats = Vec::with_capacity(writes.len());
-        for Folded { dpu, seat, places, mut changes } in writes {
-            for ((item, record), tally) in places.into_iter().zip(std::mem::take(&mut changes.tallies)) {
-                let place = answers.get_mut(item).and_then(|(_, outcome)| outcome.tallies.get_mut(record));
-                if let Some(place) = place {
+        let mut tallies = vec![Tally::default(); records.0.len()];
+        for Folded { dpu, seat, first, mut changes } in writes {
+            for (place, tally) in records.places(first).zip(std::mem::take(&mut changes.tallies)) {
+                if let Some(place) = tallies.get_mut(place) {
                     *place = tally;
                 }
             }
             seats.push((seat, changes.counters));
             commit.ledgers.push(LedgerWrite::new(dpu, changes));
         }
+        drop(records);
         write(&Arc::new(commit), access).await?;
         for (seat, counters) in seats {
             known.learn(seat, counters);
@@ -92,11 +121,12 @@ impl<A: Ack> Batch<A> {
             let changes: Vec<Change> = touched.into_iter().filter_map(|touched| touched.change(known)).collect();
             access.publish(feed, &changes).await;
         }
-        let tally = answers.iter().flat_map(|(_, outcome)| &outcome.tallies).copied().fold(Tally::default(), Tally::plus);
-        access.shared.metrics.accepted.inc_by(tally.accepted);
-        access.shared.metrics.duplicate.inc_by(tally.duplicate);
-        for (ack, outcome) in answers {
-            ack.durable(outcome);
+        let sum = tallies.iter().copied().fold(Tally::default(), Tally::plus);
+        access.shared.metrics.accepted.inc_by(sum.accepted);
+        access.shared.metrics.duplicate.inc_by(sum.duplicate);
+        let mut tallies = tallies.into_iter();
+        for (ack, records) in answers {
+            ack.durable(Outcome { tallies: tallies.by_ref().take(records).collect() });
         }
         Ok(())
     }
@@ -104,8 +134,8 @@ impl<A: Ack> Batch<A> {
 
 impl Share {
     /// From when on its records may change the totals of its DPU, before they are folded.
-    fn touched(&self, known: &Known, alone: bool) -> Touched {
-        Touched::by(&self.dpu, self.seat, &self.records, alone || known.counters(self.seat).is_some())
+    fn touched(&self, records: &Records, known: &Known, alone: bool) -> Touched {
+        Touched::by(&self.dpu, self.seat, records.of(self.first), alone || known.counters(self.seat).is_some())
     }
 }
 
@@ -113,7 +143,7 @@ impl Share {
 struct Folded {
     dpu: DpuId,
     seat: Seat,
-    places: Places,
+    first: usize,
     changes: Changes,
 }
 
@@ -121,7 +151,7 @@ struct Folded {
 struct Late {
     dpu: DpuId,
     seat: Seat,
-    places: Places,
+    first: usize,
     merge: Merge,
 }
 
@@ -144,12 +174,12 @@ async fn merge_all(merges: Vec<Late>, writes: &mut Vec<Folded>, access: &Access)
     let mut waiting = merges.into_iter();
     let mut reading: JoinSet<Result<Folded, StoreError>> = JoinSet::new();
     loop {
-        for Late { dpu, seat, places, merge } in waiting.by_ref().take(TAILS_AT_ONCE - reading.len()) {
+        for Late { dpu, seat, first, merge } in waiting.by_ref().take(TAILS_AT_ONCE - reading.len()) {
             let access = access.clone();
             reading.spawn(async move {
                 let from = merge.from();
                 let tail = access.until_known(|| access.shared.store.tail(&dpu, &from)).await?;
-                Ok(Folded { dpu, seat, places, changes: merge.apply(&tail) })
+                Ok(Folded { dpu, seat, first, changes: merge.apply(&tail) })
             });
         }
         match reading.join_next().await {

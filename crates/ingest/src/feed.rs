@@ -45,8 +45,8 @@ impl Touched {
     ///
     /// A DPU whose counters are not known yet may hold crossings that an owner before made durable and did not live to
     /// publish: it is touched from the beginning of time. Records that will be skipped touch it as well.
-    pub(crate) fn by(dpu: &DpuId, seat: Seat, records: &[Record], known: bool) -> Self {
-        let first = || records.iter().flat_map(|record| &record.crossings).map(|key| key.at).min();
+    pub(crate) fn by<'a>(dpu: &DpuId, seat: Seat, records: impl Iterator<Item = &'a Record>, known: bool) -> Self {
+        let first = || records.flat_map(|record| record.crossings.iter()).map(|key| key.at).min();
         Self { dpu: dpu.clone(), seat, from: if known { first() } else { Some(UnixMs::MIN) } }
     }
 

@@ -258,9 +258,9 @@ impl<A: Ack> Worker<A> {
         while self.receive().await {
             let _room = shared.room((self.waiting_records() + self.room.taken()).min(self.batch_records())).await;
             self.gather();
-            let (items, crossings) = self.batch();
+            let (items, records, crossings) = self.batch();
             shared.metrics.batch_crossings.observe(crossings as f64);
-            let batch = Batch::new(self.waiting.drain(..items), &mut self.known);
+            let batch = Batch::new(self.waiting.drain(..items), records, &mut self.known);
             batch.commit(&mut self.known, &self.access).await?;
         }
         Ok(())
@@ -306,17 +306,17 @@ impl<A: Ack> Worker<A> {
         self.config.batch_records.max(1)
     }
 
-    /// How many of the waiting items make the next batch, at least one, and their crossings.
-    fn batch(&self) -> (usize, usize) {
+    /// How many of the waiting items make the next batch, at least one, and their records and crossings.
+    fn batch(&self) -> (usize, usize, usize) {
         let (mut items, mut records, mut crossings) = (0, 0, 0);
         for item in &self.waiting {
             let more: usize = item.records.iter().map(|(_, record)| record.crossings.len()).sum();
-            records += item.weight();
-            if items > 0 && (records > self.batch_records() || crossings + more > self.config.batch_crossings) {
+            let weight = item.weight();
+            if items > 0 && (records + weight > self.batch_records() || crossings + more > self.config.batch_crossings) {
                 break;
             }
-            (items, crossings) = (items + 1, crossings + more);
+            (items, records, crossings) = (items + 1, records + weight, crossings + more);
         }
-        (items, crossings)
+        (items, records, crossings)
     }
 }

@@ -19,7 +19,7 @@ pub async fn totals_follow_the_days(subject: &mut impl Subject) {
     let (store, id) = (subject.store(), dpu("d1"));
     let day_ms = occupancy::time::DAY_MS;
     let crossings = vec![key(-3, 0, true), key(-3, day_ms - 1, true), key(-1, 5, false), key(0, 0, true), key(7, 9, true)];
-    let record = Record { crossings, heartbeat: None, appended_at: at(20, 0), position: None };
+    let record = Record { crossings: crossings.into(), heartbeat: None, appended_at: at(20, 0), position: None };
     Lane::default().take(store, &[(id.clone(), record)]).await.unwrap();
     let expected = [
         (UnixMs::MIN, totals(0, 0)),
@@ -89,7 +89,7 @@ pub async fn tails_hold_what_a_merge_needs(subject: &mut impl Subject) {
 pub async fn crossings_come_in_pages(subject: &mut impl Subject) {
     let (store, id) = (subject.store(), dpu("d1"));
     let keys: Vec<Key> = (0..20).map(|i| key(i / 7 - 1, i64::from(i), i % 3 == 0)).collect();
-    let records = |id: &str| (dpu(id), Record { crossings: keys.clone(), heartbeat: None, appended_at: at(20, 0), position: None });
+    let records = |id: &str| (dpu(id), Record { crossings: keys.clone().into(), heartbeat: None, appended_at: at(20, 0), position: None });
     // Neighbours whose ids begin alike must not leak in.
     Lane::default().take(store, &["d", "d1", "d10", "d1-", "d2"].map(records)).await.unwrap();
     for limit in [1, 3, 7, 20, usize::MAX] {
@@ -116,7 +116,7 @@ pub async fn crossings_come_in_pages(subject: &mut impl Subject) {
 pub async fn dpus_come_in_pages(subject: &mut impl Subject) {
     let store = subject.store();
     let ids = ["10", "2", "A", "a", "a-b", "a.b", "a:", "aa", "b"].map(dpu);
-    let record = Record { crossings: vec![key(0, 0, true)], heartbeat: None, appended_at: at(20, 0), position: None };
+    let record = Record { crossings: vec![key(0, 0, true)].into(), heartbeat: None, appended_at: at(20, 0), position: None };
     for id in ids.iter().rev() {
         Lane::default().take(store, &[(id.clone(), record.clone())]).await.unwrap();
     }
