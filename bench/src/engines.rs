@@ -3,6 +3,7 @@
 mod backlog;
 mod bare;
 mod fold;
+mod heard;
 mod lookups;
 mod steady;
 mod walks;

@@ -40,7 +40,7 @@ pub(crate) fn seen(k: usize) -> Key {
 /// A report's record, taken in at its last crossing.
 pub(crate) fn record(crossings: Vec<Key>) -> Record {
     let appended_at = crossings.last().map_or(after(0), |last| last.at);
-    Record { crossings, heartbeat: None, appended_at, position: None }
+    Record { crossings: crossings.into(), heartbeat: None, appended_at, position: None }
 }
 
 /// What a record after all others appends.

@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant as Tick;
 
 use super::backlog::{SLOT_FOR_EACH_DPU, drain};
+use super::heard::Heard;
 use super::{Engines, Path, SLOTS, until_taken_in};
 use crate::args::Plan;
 use crate::client::{Connection, request};
@@ -49,11 +50,13 @@ pub(super) async fn visible(engines: &Engines<'_>, plan: &Plan) -> Result<Vec<Fi
     }
     flush(&producer)?;
     until_taken_in(&consumer, dpus).await?;
-    let mut load = Load { path: &path, producer, dpus, sent: 0, probes: 0, served: &served, consumer: &consumer };
+    let heard = Heard::start(&path)?;
+    let mut load = Load { path: &path, producer, heard, dpus, sent: 0, probes: 0, served: &served, consumer: &consumer };
     let mut light = load.run(LIGHT_PER_S, plan.steady_s).await?;
     let mut full = load.run(PER_S, plan.steady_s).await?;
     let a_quarter = || format!("at {LIGHT_PER_S} a second");
     let share = |seconds: f64| 100.0 * seconds / full.took_s;
+    let ratio = full.each.percentile_ms(99) / full.heard.percentile_ms(99);
     let figures = vec![
         Figure::new("steady: crossings a second", full.crossings as f64 / full.took_s, "crossings/s")
             .id("steady")
@@ -64,6 +67,11 @@ pub(super) async fn visible(engines: &Engines<'_>, plan: &Plan) -> Result<Vec<Fi
             .id("steady_p99")
             .beside(a_quarter(), light.each.percentile_ms(99))
             .aim(Aim::AtMost(100.0)),
+        Figure::new("steady: as many times as to a bare consumer of the topic, p99", ratio, "times")
+            .beside(a_quarter(), light.each.percentile_ms(99) / light.heard.percentile_ms(99))
+            .aim(Aim::AtMost(2.0)),
+        Figure::new("steady: produced to a bare consumer of the topic, p99", full.heard.percentile_ms(99), "ms")
+            .beside(a_quarter(), light.heard.percentile_ms(99)),
         Figure::new("steady: consumer, of one core", share(full.busy_s.1), "%")
             .id("steady_consumer")
             .beside(a_quarter(), 100.0 * light.busy_s.1 / light.took_s),
@@ -76,6 +84,7 @@ pub(super) async fn visible(engines: &Engines<'_>, plan: &Plan) -> Result<Vec<Fi
         Figure::new("steady: consumer's memory", consumer.resident_mb()?, "MB"),
         Figure::new("steady: API process's memory", served.resident_mb()?, "MB").id("api_memory"),
     ];
+    load.heard.stop()?;
     served.stop()?;
     consumer.stop()?;
     Ok(figures)
@@ -85,6 +94,8 @@ pub(super) async fn visible(engines: &Engines<'_>, plan: &Plan) -> Result<Vec<Fi
 struct Load<'a> {
     path: &'a Path<'a>,
     producer: BaseProducer,
+    /// Hears of the same probes.
+    heard: Heard,
     dpus: usize,
     /// Crossings sent so far of those nobody waits for, and of probes.
     sent: usize,
@@ -98,6 +109,8 @@ struct Taken {
     crossings: usize,
     took_s: f64,
     each: Latencies,
+    /// To a bare consumer.
+    heard: Latencies,
     /// Of the API process and of the consumer.
     busy_s: (f64, f64),
     idle_s: f64,
@@ -119,7 +132,9 @@ impl Load<'_> {
             if n >= warm && n.is_multiple_of(per_s / PROBES_PER_S) {
                 let (room, people) = (self.probes % PROBES, self.probes / PROBES + 1);
                 self.probes += 1;
-                send(&self.producer, &self.path.topic, &format!("probe-{room}"), [now(1, people)?])?;
+                let dpu = format!("probe-{room}");
+                self.heard.listen(dpu.clone(), due.into_std());
+                send(&self.producer, &self.path.topic, &dpu, [now(1, people)?])?;
                 waiting.spawn(shows(self.served.address, room, people, due.into_std()));
             } else {
                 let direction = if mix(self.sent as u64).is_multiple_of(2) { 1 } else { -1 };
@@ -134,8 +149,12 @@ impl Load<'_> {
         while let Some(shown) = waiting.join_next().await {
             each.push(shown??);
         }
+        let heard = self.heard.each().await?;
+        if heard.len() != each.len() {
+            bail!("a bare consumer heard of {} of {} crossings", heard.len(), each.len());
+        }
         let busy_s = (used.0 - before.0, used.1 - before.1);
-        Ok(Taken { crossings: all - warm, took_s, each, busy_s, idle_s: used.2 - before.2 })
+        Ok(Taken { crossings: all - warm, took_s, each, heard, busy_s, idle_s: used.2 - before.2 })
     }
 
     /// What both processes have used of the processors, and how long these had nothing to do, in s.

@@ -8,7 +8,7 @@ use occupancy::ledger::Change;
 
 use crate::config::KafkaConfig;
 use crate::error::KafkaError;
-use crate::producer::{Delivery, Producer};
+use crate::producer::Producer;
 
 /// Publishes changes of counters, for all lanes of a process.
 pub struct Changelog {
@@ -36,12 +36,7 @@ impl Changelog {
     }
 
     async fn produce(&self, changes: &[Change]) -> Result<(), KafkaError> {
-        let producer = self.producer()?;
-        let mut delivery = Delivery::default();
-        for change in changes {
-            delivery.0.push(producer.queue(Some(&change.dpu), &wire::change::encode(change)).await?);
-        }
-        delivery.durable().await
+        self.producer()?.send_changes(changes).await?.durable().await
     }
 }
 

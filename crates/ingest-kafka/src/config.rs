@@ -61,7 +61,7 @@ impl ConsumerConfig {
             topic_policy: TopicPolicy::Checked(Wanted::default()),
             policy: Policy::default(),
             // A backlog of many DPUs: the more of them a commit holds, the more rows travel in each batch.
-            lane: LaneConfig { queue_items: 16_384, batch_items: 16_384, ..LaneConfig::default() },
+            lane: LaneConfig { queue_records: 16_384, batch_records: 16_384, ..LaneConfig::default() },
             room_records: 65_536,
             commit_interval_ms: 200,
             revoke_patience_ms: 10_000,

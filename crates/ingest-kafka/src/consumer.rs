@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 use ingest::{CountersFeed, Drained, Rejected, Shared};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError as ClientError;
-use rdkafka::message::{BorrowedMessage, Message};
+use rdkafka::message::Message;
 use rdkafka::types::RDKafkaErrorCode;
 use store::Store;
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
+use wire::report::Decoder;
 
 use crate::config::ConsumerConfig;
 use crate::error::KafkaError;
@@ -20,12 +21,16 @@ use crate::offsets::{Names, establish};
 use crate::producer::{Outgoing, Producer, Refused};
 use crate::rebalance::{Group, Owned, Status, fail};
 use crate::topic::Topic;
-use crate::work::{Log, Work};
+use crate::work::{Foreign, Log, Work};
 
 /// How long a poll waits for a record.
 const IDLE: Duration = Duration::from_millis(50);
 /// How long a full lane may hold up the others before its partition is paused.
 const GRACE: Duration = Duration::from_millis(50);
+/// How much is read before it is handed on, in bytes: 1,024 small records.
+const READ: usize = 1024 * SMALL;
+/// What a record counts as at least.
+const SMALL: usize = 64;
 /// The same as [`IDLE`] while something is held that may soon find room.
 const HOLDING: Duration = Duration::from_millis(2);
 
@@ -142,7 +147,8 @@ struct Poll {
     consumer: BaseConsumer<Group>,
     /// Sends records home.
     producer: Producer,
-    /// Partitions with something held.
+    decoder: Decoder,
+    /// Whether something is held that found no room.
     holding: bool,
 }
 
@@ -165,10 +171,11 @@ impl Poll {
         drop(topic);
         let name = config.kafka.topic.clone();
         let lanes = Shared::new(store, feed, metrics.lanes.clone(), config.room_records);
-        let group = Group { config, log, lanes, runtime, metrics, status, owned: Mutex::new(BTreeMap::new()) };
+        let quarantine_topic = log.named(&name);
+        let group = Group { config, log, quarantine_topic, lanes, runtime, metrics, status, owned: Mutex::new(BTreeMap::new()) };
         let consumer: BaseConsumer<Group> = client.create_with_context(group).map_err(KafkaError::doing("making a Kafka consumer"))?;
         consumer.subscribe(&[&name]).map_err(KafkaError::doing("joining the consumer group"))?;
-        Ok(Self { consumer, producer, holding: false })
+        Ok(Self { consumer, producer, decoder: Decoder::default(), holding: false })
     }
 
     /// Until told to stop, left alone or failed.
@@ -178,15 +185,8 @@ impl Poll {
         let mut next_commit = Instant::now() + interval;
         let told = || stopped.borrow().is_some() || stopped.has_changed().is_err();
         while !told() && group.status.borrow().failure.is_none() {
-            let wait = if self.holding { HOLDING } else { IDLE.min(interval) };
-            match self.consumer.poll(wait) {
-                Some(Ok(message)) => self.holding |= take(&self.consumer, &self.producer, &message),
-                Some(Err(error)) => judge(&group, error),
-                None => {}
-            }
-            if self.holding {
-                self.holding = retry(&self.consumer, &self.producer);
-            }
+            self.read(if self.holding { HOLDING } else { IDLE.min(interval) });
+            self.holding = hand_on(&self.consumer, &self.producer);
             if Instant::now() >= next_commit {
                 next_commit = Instant::now() + interval;
                 group.commit_offsets(&self.consumer);
@@ -195,6 +195,29 @@ impl Poll {
                     fail(&group.status, error.into());
                 }
             }
+        }
+    }
+
+    /// Reads what there is, and no more than is handed on soon; waits for the first record only.
+    fn read(&mut self, mut wait: Duration) {
+        let group = self.consumer.context();
+        let mut read = 0;
+        while read < READ {
+            match self.consumer.poll(wait) {
+                Some(Ok(message)) => {
+                    read += message.payload_len().max(SMALL);
+                    // Without an owner here it belongs to somebody else by now.
+                    if let Some(owned) = group.owned().get_mut(&message.partition()) {
+                        group.take(&mut self.decoder, &message, owned);
+                    }
+                }
+                Some(Err(error)) => {
+                    read += SMALL;
+                    judge(group, error);
+                }
+                None => return,
+            }
+            wait = Duration::ZERO;
         }
     }
 
@@ -208,43 +231,32 @@ impl Poll {
     }
 }
 
-/// Begins a record's work; whether it had to be held.
-fn take(consumer: &BaseConsumer<Group>, producer: &Producer, message: &BorrowedMessage<'_>) -> bool {
-    let group = consumer.context();
-    let mut partitions = group.owned();
-    // Without an owner here it belongs to somebody else by now.
-    let Some(owned) = partitions.get_mut(&message.partition()) else { return false };
-    group.metrics.records.inc();
-    let ack = owned.watermark.begin(message.offset());
-    let flows = owned.held.is_empty();
-    owned.held.push_back(group.read(message, ack));
-    if flows {
-        // A pause throws away what was fetched ahead: most often the lane has room again sooner than that is worth.
-        let deadline = Instant::now() + GRACE;
-        while !advance(group, producer, owned) {
-            if Instant::now() >= deadline {
-                group.metrics.pauses.inc();
-                group.flow(consumer, message.partition(), false);
-                return true;
-            }
-            std::thread::sleep(GRACE / 50);
-        }
-    }
-    !flows
-}
-
-/// Tries what is held again; whether something still is.
-fn retry(consumer: &BaseConsumer<Group>, producer: &Producer) -> bool {
+/// Hands on what is held in all partitions; whether something found no room.
+fn hand_on(consumer: &BaseConsumer<Group>, producer: &Producer) -> bool {
     let group = consumer.context();
     let mut holding = false;
     for (partition, owned) in group.owned().iter_mut().filter(|(_, owned)| !owned.held.is_empty()) {
-        if advance(group, producer, owned) {
-            group.flow(consumer, *partition, true);
-        } else {
-            holding = true;
+        let done = if owned.paused { advance(group, producer, owned) } else { advance_soon(group, producer, owned) };
+        if done == owned.paused {
+            group.flow(consumer, *partition, done);
+            owned.paused = !done;
         }
+        holding |= !done;
     }
     holding
+}
+
+/// A pause throws away what was fetched ahead: most often the lane has room again sooner than that is worth.
+fn advance_soon(group: &Group, producer: &Producer, owned: &mut Owned) -> bool {
+    let deadline = Instant::now() + GRACE;
+    while !advance(group, producer, owned) {
+        if Instant::now() >= deadline {
+            group.metrics.pauses.inc();
+            return false;
+        }
+        std::thread::sleep(GRACE / 50);
+    }
+    true
 }
 
 /// Hands on what is held, in order, as far as there is room; whether nothing is held any more.
@@ -258,7 +270,7 @@ fn advance(group: &Group, producer: &Producer, owned: &mut Owned) -> bool {
     true
 }
 
-/// Hands one record on; it comes back where there is no room.
+/// Hands one piece of work on; it comes back where there is no room.
 fn begin(group: &Group, producer: &Producer, owned: &Owned, work: Work) -> Result<(), Work> {
     match work {
         Work::Fold(item) => match owned.lane.try_submit(item) {
@@ -266,11 +278,11 @@ fn begin(group: &Group, producer: &Producer, owned: &Owned, work: Work) -> Resul
             // A closed lane has failed, which is noticed soon.
             Err(Rejected::Full(item) | Rejected::Closed(item)) => Err(Work::Fold(item)),
         },
-        Work::SendHome { dpu, home, payload, on_delivery } => {
-            let record = Outgoing { key: Some(&dpu), partition: Some(home), payload: &payload };
-            match producer.try_send(&record, on_delivery) {
+        Work::SendHome(foreign) => {
+            let Foreign { dpu, home, payload, delivery } = &foreign;
+            match producer.try_send(&Outgoing { key: Some(dpu), partition: Some(*home), payload }, delivery) {
                 Ok(()) => group.metrics.foreign.inc(),
-                Err(Refused::Full(on_delivery)) => return Err(Work::SendHome { dpu, home, payload, on_delivery }),
+                Err(Refused::Full) => return Err(Work::SendHome(foreign)),
                 Err(Refused::Failed(error)) => fail(&group.status, error),
             }
             Ok(())

@@ -1,16 +1,19 @@
 //! Producing reports: keyed by DPU, acknowledged by all replicas, bounded.
 
 use std::borrow::Cow;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use occupancy::id::DpuId;
+use occupancy::ledger::Change;
 use rdkafka::ClientContext;
 use rdkafka::error::KafkaError as ClientError;
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
 use rdkafka::types::RDKafkaErrorCode;
 use tokio::sync::oneshot;
-use wire::Report;
+use wire::{Bad, Report};
 
 use crate::config::KafkaConfig;
 use crate::error::KafkaError;
@@ -20,24 +23,69 @@ const CROSSINGS_PER_RECORD: usize = 10_000;
 /// How long to wait before trying a full queue again.
 const FULL_PAUSE: Duration = Duration::from_millis(5);
 
-/// Told once what became of a record.
+/// Told once what became of records.
 pub(crate) type OnDelivery = Box<dyn FnOnce(Result<(), KafkaError>) + Send + Sync>;
 
-/// Calls each record's [`OnDelivery`].
-struct Deliveries;
+/// Records whose delivery is awaited together. Each that is queued holds on to it, and so does who queues them. Once all
+/// have let go, it is told: that every one was delivered, or why the first that failed did. Where some were never queued, or
+/// nobody knows what became of them, it is told nothing.
+pub(crate) struct Deliveries {
+    /// Not delivered yet.
+    open: AtomicUsize,
+    failure: Mutex<Option<KafkaError>>,
+    told: Option<OnDelivery>,
+}
 
-impl ClientContext for Deliveries {
+impl Deliveries {
+    /// Of so many records.
+    pub(crate) fn of(records: usize, told: OnDelivery) -> Arc<Self> {
+        Arc::new(Self { open: AtomicUsize::new(records), failure: Mutex::new(None), told: Some(told) })
+    }
+
+    fn awaited(records: usize) -> (Arc<Self>, Delivery) {
+        let (tell, told) = oneshot::channel();
+        // Whoever gave up waiting need not be told.
+        (Self::of(records, Box::new(move |result| drop(tell.send(result)))), Delivery(told))
+    }
+
+    fn delivered(&self) {
+        self.open.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    fn failed(&self, error: KafkaError) {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+    }
+}
+
+impl Drop for Deliveries {
+    fn drop(&mut self) {
+        let failure = self.failure.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        let delivered = *self.open.get_mut() == 0;
+        match (self.told.take(), failure) {
+            (Some(told), Some(error)) => told(Err(error)),
+            (Some(told), None) if delivered => told(Ok(())),
+            _ => {}
+        }
+    }
+}
+
+/// Tells each record's [`Deliveries`].
+struct Teller;
+
+impl ClientContext for Teller {
     fn error(&self, error: ClientError, reason: &str) {
         tracing::warn!(%error, reason, "the Kafka producer");
     }
 }
 
-impl ProducerContext for Deliveries {
-    type DeliveryOpaque = Box<OnDelivery>;
+impl ProducerContext for Teller {
+    type DeliveryOpaque = Arc<Deliveries>;
 
-    fn delivery(&self, result: &DeliveryResult<'_>, told: Box<OnDelivery>) {
-        let result = result.as_ref().map(|_| ()).map_err(|(error, _)| KafkaError::doing("producing")(error.clone()));
-        told(result);
+    fn delivery(&self, result: &DeliveryResult<'_>, told: Arc<Deliveries>) {
+        match result {
+            Ok(_) => told.delivered(),
+            Err((error, _)) => told.failed(KafkaError::doing("producing")(error.clone())),
+        }
     }
 }
 
@@ -52,7 +100,7 @@ pub(crate) struct Outgoing<'a> {
 /// Why a record was not queued.
 pub(crate) enum Refused {
     /// The queue is full: try again later.
-    Full(OnDelivery),
+    Full,
     /// Kafka does not take it, and will not.
     Failed(KafkaError),
 }
@@ -60,7 +108,7 @@ pub(crate) enum Refused {
 /// Produces to the topic of crossings. Every DPU's records go to its home partition, as its key says.
 pub struct Producer {
     topic: String,
-    client: ThreadedProducer<Deliveries>,
+    client: ThreadedProducer<Teller>,
 }
 
 impl Producer {
@@ -70,7 +118,7 @@ impl Producer {
     /// # Errors
     /// The configuration is wrong.
     pub fn new(config: &KafkaConfig, delivery_timeout_ms: u64) -> Result<Self, KafkaError> {
-        let client = config.producer(delivery_timeout_ms)?.create_with_context(Deliveries);
+        let client = config.producer(delivery_timeout_ms)?.create_with_context(Teller);
         Ok(Self { topic: config.topic.clone(), client: client.map_err(KafkaError::doing("making a Kafka producer"))? })
     }
 
@@ -80,13 +128,14 @@ impl Producer {
     /// # Errors
     /// Kafka does not take it, and will not.
     pub async fn send(&self, report: &Report) -> Result<Delivery, KafkaError> {
-        let mut delivery = Delivery::default();
-        for part in split(report) {
-            let payload = wire::report::encode(&part);
-            delivery.0.push(self.queue(Some(&report.dpu), &payload).await?);
+        let parts = split(report);
+        let unread: Vec<&Bad> = report.crossings.iter().filter_map(|crossing| crossing.as_ref().err()).collect();
+        let (deliveries, delivery) = Deliveries::awaited(parts.len() + unread.len());
+        for part in parts {
+            self.queue(Some(&report.dpu), &wire::report::encode(&part), &deliveries).await?;
         }
-        for bad in report.crossings.iter().filter_map(|crossing| crossing.as_ref().err()) {
-            delivery.0.push(self.queue(Some(&report.dpu), &bad.payload).await?);
+        for bad in unread {
+            self.queue(Some(&report.dpu), &bad.payload, &deliveries).await?;
         }
         Ok(delivery)
     }
@@ -96,33 +145,40 @@ impl Producer {
     /// # Errors
     /// Kafka does not take it, and will not.
     pub async fn send_raw(&self, payload: &[u8]) -> Result<Delivery, KafkaError> {
-        Ok(Delivery(vec![self.queue(None, payload).await?]))
+        let (deliveries, delivery) = Deliveries::awaited(1);
+        self.queue(None, payload, &deliveries).await?;
+        Ok(delivery)
+    }
+
+    /// Queues changes of counters, keyed by DPU, waiting while the queue is full.
+    pub(crate) async fn send_changes(&self, changes: &[Change]) -> Result<Delivery, KafkaError> {
+        let (deliveries, delivery) = Deliveries::awaited(changes.len());
+        for change in changes {
+            self.queue(Some(&change.dpu), &wire::change::encode(change), &deliveries).await?;
+        }
+        Ok(delivery)
     }
 
     /// Queues a record for the home partition of its key, waiting while the queue is full.
-    pub(crate) async fn queue(&self, key: Option<&DpuId>, payload: &[u8]) -> Result<oneshot::Receiver<Result<(), KafkaError>>, KafkaError> {
+    async fn queue(&self, key: Option<&DpuId>, payload: &[u8], deliveries: &Arc<Deliveries>) -> Result<(), KafkaError> {
         loop {
-            let (tell, told) = oneshot::channel();
-            // Whoever gave up waiting need not be told.
-            let on_delivery: OnDelivery = Box::new(move |result| drop(tell.send(result)));
-            match self.try_send(&Outgoing { key, partition: None, payload }, on_delivery) {
-                Ok(()) => return Ok(told),
-                Err(Refused::Full(_)) => tokio::time::sleep(FULL_PAUSE).await,
+            match self.try_send(&Outgoing { key, partition: None, payload }, deliveries) {
+                Ok(()) => return Ok(()),
+                Err(Refused::Full) => tokio::time::sleep(FULL_PAUSE).await,
                 Err(Refused::Failed(error)) => return Err(error),
             }
         }
     }
 
     /// Queues a record, if there is room.
-    pub(crate) fn try_send(&self, record: &Outgoing<'_>, on_delivery: OnDelivery) -> Result<(), Refused> {
-        let mut out = BaseRecord::<str, [u8], _>::with_opaque_to(&self.topic, Box::new(on_delivery)).payload(record.payload);
+    pub(crate) fn try_send(&self, record: &Outgoing<'_>, deliveries: &Arc<Deliveries>) -> Result<(), Refused> {
+        let mut out = BaseRecord::<str, [u8], _>::with_opaque_to(&self.topic, Arc::clone(deliveries)).payload(record.payload);
         out.key = record.key.map(DpuId::as_str);
         out.partition = record.partition;
-        match self.client.send(out) {
-            Ok(()) => Ok(()),
-            Err((ClientError::MessageProduction(RDKafkaErrorCode::QueueFull), out)) => Err(Refused::Full(*out.delivery_opaque)),
-            Err((error, _)) => Err(Refused::Failed(KafkaError::doing("producing")(error))),
-        }
+        self.client.send(out).map_err(|(error, _)| match error {
+            ClientError::MessageProduction(RDKafkaErrorCode::QueueFull) => Refused::Full,
+            error => Refused::Failed(KafkaError::doing("producing")(error)),
+        })
     }
 
     /// Whether it will never deliver anything any more.
@@ -140,9 +196,9 @@ impl Producer {
 }
 
 /// Records on their way.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 #[must_use = "only a delivery that was waited for is durable"]
-pub struct Delivery(pub(crate) Vec<oneshot::Receiver<Result<(), KafkaError>>>);
+pub struct Delivery(oneshot::Receiver<Result<(), KafkaError>>);
 
 impl Delivery {
     /// Waits until it is durable.
@@ -150,11 +206,7 @@ impl Delivery {
     /// # Errors
     /// It was not delivered, or that cannot be told.
     pub async fn durable(self) -> Result<(), KafkaError> {
-        for told in self.0 {
-            let unknown = KafkaError::doing("producing");
-            told.await.unwrap_or_else(|_| Err(unknown(ClientError::Canceled)))?;
-        }
-        Ok(())
+        self.0.await.unwrap_or_else(|_| Err(KafkaError::doing("producing")(ClientError::Canceled)))
     }
 }
 
@@ -181,6 +233,23 @@ mod tests {
     use super::*;
     use occupancy::crossing::{Heartbeat, Key};
     use occupancy::time::UnixMs;
+
+    #[test]
+    fn what_was_never_queued_is_not_delivered() {
+        for (records, delivered, told) in [(1, 0, false), (2, 1, false), (2, 2, true), (0, 0, true)] {
+            let (deliveries, mut delivery) = Deliveries::awaited(records);
+            for _ in 0..delivered {
+                deliveries.delivered();
+            }
+            drop(deliveries);
+            assert_eq!(delivery.0.try_recv().is_ok(), told, "{delivered} of {records}");
+        }
+        let (deliveries, mut delivery) = Deliveries::awaited(2);
+        deliveries.delivered();
+        deliveries.failed(KafkaError::doing("producing")(ClientError::Canceled));
+        drop(deliveries);
+        assert!(delivery.0.try_recv().unwrap().is_err(), "one that failed is told");
+    }
 
     #[test]
     fn a_long_report_is_split_and_says_the_same() {

@@ -21,8 +21,10 @@ use crate::work::{Log, Work};
 pub(crate) struct Owned {
     pub(crate) lane: Lane<OffsetAck>,
     pub(crate) watermark: Arc<Watermark>,
-    /// What found no room; the partition is paused while there is any.
+    /// What was read and not handed on yet.
     pub(crate) held: VecDeque<Work>,
+    /// Whether the partition is paused, as what is held found no room.
+    pub(crate) paused: bool,
     /// The last offset sent to be committed.
     requested: Option<i64>,
     /// The same at the last look, if it was not committed then.
@@ -59,6 +61,8 @@ pub(crate) struct Status {
 pub(crate) struct Group {
     pub(crate) config: ConsumerConfig,
     pub(crate) log: Log,
+    /// What the topic is called in quarantine.
+    pub(crate) quarantine_topic: String,
     pub(crate) lanes: Shared,
     pub(crate) runtime: Handle,
     pub(crate) metrics: Metrics,
@@ -89,7 +93,7 @@ impl Group {
             return fail(&self.status, KafkaError::OtherPartitions { topic, stored: self.log.partitions, found });
         }
         let lane = Lane::spawn(&self.runtime, self.config.lane, self.lanes.clone());
-        let owned = Owned { lane, watermark: Arc::default(), held: VecDeque::new(), requested: None, unconfirmed: None };
+        let owned = Owned { lane, watermark: Arc::default(), held: VecDeque::new(), paused: false, requested: None, unconfirmed: None };
         self.owned().insert(partition, owned);
     }
 
@@ -105,7 +109,7 @@ impl Group {
         }
         for (partition, owned) in &given {
             owned.lane.close();
-            if !owned.held.is_empty() {
+            if owned.paused {
                 // It would come back paused.
                 self.flow(consumer, *partition, true);
             }

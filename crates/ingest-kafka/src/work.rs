@@ -7,24 +7,33 @@ use occupancy::id::DpuId;
 use occupancy::ledger::Position;
 use occupancy::time::UnixMs;
 use rdkafka::message::{BorrowedMessage, Message};
-use store::Source;
 use wire::Bad;
+use wire::report::Decoder;
 
-use crate::producer::OnDelivery;
-use crate::rebalance::{Group, fail};
+use crate::producer::{Deliveries, OnDelivery};
+use crate::rebalance::{Group, Owned, fail};
 
-/// What is to be done with one record.
+/// What is to be done with records.
 pub(crate) enum Work {
-    /// Its DPU lives here, or it cannot be read: for the lane of this partition.
+    /// Their DPUs live here, or they cannot be read: for the lane of this partition.
     Fold(Item<OffsetAck>),
     /// Its DPU lives in another partition.
-    SendHome {
-        dpu: DpuId,
-        home: i32,
-        payload: Vec<u8>,
-        /// Acknowledges the record here once it is acknowledged there.
-        on_delivery: OnDelivery,
-    },
+    SendHome(Foreign),
+}
+
+/// A record away from home.
+pub(crate) struct Foreign {
+    pub(crate) dpu: DpuId,
+    pub(crate) home: i32,
+    pub(crate) payload: Vec<u8>,
+    /// Acknowledges the record here once it is acknowledged there.
+    pub(crate) delivery: Arc<Deliveries>,
+}
+
+/// What a record says, and where it belongs.
+enum Read {
+    Here(Admission),
+    Elsewhere { dpu: DpuId, home: i32 },
 }
 
 /// The log as far as a record's place in it matters.
@@ -41,32 +50,42 @@ impl Log {
     }
 
     /// What a topic is called in quarantine: offsets come again in a later epoch, and no topic's name holds an `@`.
-    fn named(self, topic: &str) -> String {
+    pub(crate) fn named(self, topic: &str) -> String {
         if self.epoch > 1 { format!("{topic}@{}", self.epoch) } else { topic.to_owned() }
     }
 }
 
 impl Group {
-    /// Reads a record.
-    pub(crate) fn read(&self, message: &BorrowedMessage<'_>, ack: OffsetAck) -> Work {
-        let payload = message.payload().unwrap_or_default();
-        let report = wire::report::decode(payload).map_err(|error| Bad::new(error.to_string(), payload.to_vec()));
-        let partition = message.partition();
+    /// Takes a record in: it is held until it is handed on.
+    pub(crate) fn take(&self, decoder: &mut Decoder, message: &BorrowedMessage<'_>, owned: &mut Owned) {
+        self.metrics.records.inc();
+        let (payload, offset) = (message.payload().unwrap_or_default(), message.offset());
+        match self.read(decoder, message, payload) {
+            Read::Here(admission) => {
+                self.metrics.lanes.admitted(&admission);
+                owned.hold(offset, admission);
+            }
+            Read::Elsewhere { dpu, home } => {
+                let delivery = Deliveries::of(1, self.on_delivery(owned.watermark.begin(offset)));
+                owned.held.push_back(Work::SendHome(Foreign { dpu, home, payload: payload.to_vec(), delivery }));
+            }
+        }
+    }
+
+    fn read(&self, decoder: &mut Decoder, message: &BorrowedMessage<'_>, payload: &[u8]) -> Read {
+        let report = decoder.decode(payload).map_err(|error| Bad::new(error.to_string(), payload.to_vec()));
+        let (partition, offset) = (message.partition(), message.offset());
         if let Ok(report) = &report {
             let home = self.log.home(&report.dpu);
             if home != partition {
-                return Work::SendHome { dpu: report.dpu.clone(), home, payload: payload.to_vec(), on_delivery: self.on_delivery(ack) };
+                return Read::Elsewhere { dpu: report.dpu.clone(), home };
             }
         }
-        let offset = message.offset();
         // The broker's clock, or where the topic is trusted the producer's. A record without a time is far in the past.
         let appended_at = UnixMs::MIN.plus_ms(message.timestamp().to_millis().unwrap_or(0).saturating_sub(UnixMs::MIN.ms()));
         let position = Some(Position { epoch: self.log.epoch, partition, offset });
-        let source = Source { topic: self.log.named(message.topic()), partition, offset, index: 0 };
-        let admission = admit(report, &Arrival { appended_at, position, source }, &self.config.policy);
-        self.metrics.lanes.admitted(&admission);
-        let Admission { record, quarantine, ignored_heartbeat: _ } = admission;
-        Work::Fold(Item { records: record.into_iter().collect(), quarantine, ack })
+        let arrival = Arrival { appended_at, position, topic: &self.quarantine_topic, partition, offset };
+        Read::Here(admit(report, &arrival, &self.config.policy))
     }
 
     /// A record sent home is done with here once it is acknowledged there.
@@ -76,6 +95,19 @@ impl Group {
             Ok(()) => ack.done(),
             Err(error) => fail(&status, error),
         })
+    }
+}
+
+impl Owned {
+    /// Keeps what is admitted of a record, with the one before where they go together.
+    fn hold(&mut self, offset: i64, admission: Admission) {
+        let joined = match self.held.back_mut() {
+            Some(Work::Fold(last)) => last.join(offset, admission),
+            _ => Err(admission),
+        };
+        if let Err(alone) = joined {
+            self.held.push_back(Work::Fold(Item::of(alone, self.watermark.begin(offset))));
+        }
     }
 }
 

@@ -24,26 +24,26 @@ pub struct Shared {
     pub(crate) feed: Option<Arc<dyn CountersFeed>>,
     pub(crate) metrics: Metrics,
     room: Arc<Semaphore>,
-    room_items: u32,
+    room_records: u32,
 }
 
 impl Shared {
     /// Lanes over the ledgers in `store`, which publish to `feed`, where somebody follows.
     ///
-    /// Together they have up to `room_items` items in commits at once: in a backlog some lanes commit while others gather
-    /// more, so that each commit is larger, is done sooner, and less is under way.
+    /// Together they have up to `room_records` records in commits at once: in a backlog some lanes commit while others
+    /// gather more, so that each commit is larger, is done sooner, and less is under way.
     #[must_use]
-    pub fn new(store: Arc<dyn Ledgers>, feed: Option<Arc<dyn CountersFeed>>, metrics: Metrics, room_items: u32) -> Self {
+    pub fn new(store: Arc<dyn Ledgers>, feed: Option<Arc<dyn CountersFeed>>, metrics: Metrics, room_records: u32) -> Self {
         // No more than a semaphore counts on any machine.
-        let room = Semaphore::new(usize::try_from(room_items).unwrap_or(Semaphore::MAX_PERMITS).min(Semaphore::MAX_PERMITS));
-        Self { store, feed, metrics, room: Arc::new(room), room_items }
+        let room = Semaphore::new(usize::try_from(room_records).unwrap_or(Semaphore::MAX_PERMITS).min(Semaphore::MAX_PERMITS));
+        Self { store, feed, metrics, room: Arc::new(room), room_records }
     }
 
-    /// Waits for room for as many items; for more than there will ever be, until all of it is free.
-    pub(crate) async fn room(&self, items: usize) -> Option<SemaphorePermit<'_>> {
-        let items = u32::try_from(items).unwrap_or(u32::MAX).min(self.room_items);
+    /// Waits for room for as many records; for more than there will ever be, until all of it is free.
+    pub(crate) async fn room(&self, records: usize) -> Option<SemaphorePermit<'_>> {
+        let records = u32::try_from(records).unwrap_or(u32::MAX).min(self.room_records);
         // Never refused, as it is never closed.
-        self.room.acquire_many(items).await.ok()
+        self.room.acquire_many(records).await.ok()
     }
 }
 

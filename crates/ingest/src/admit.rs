@@ -4,6 +4,7 @@
 //! left out, counted by a metric and not quarantined: it says nothing that could be replayed later, and taken in it
 //! would pass for the latest one for as long as its clock was ahead.
 
+use occupancy::crossing::Key;
 use occupancy::id::DpuId;
 use occupancy::ledger::{Position, Record};
 use occupancy::time::UnixMs;
@@ -42,14 +43,25 @@ impl Policy {
 }
 
 /// When and where a report came in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Arrival {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Arrival<'a> {
     /// When the log (or, without one, the server) took it in.
     pub appended_at: UnixMs,
     /// Where the log holds it; `None` without a log.
     pub position: Option<Position>,
-    /// Its place among quarantined input; the index is filled in.
-    pub source: Source,
+    /// Its place among quarantined input, without the index.
+    pub topic: &'a str,
+    /// The same.
+    pub partition: i32,
+    /// The same.
+    pub offset: i64,
+}
+
+impl Arrival<'_> {
+    /// The place of one of its parts among quarantined input.
+    fn source(&self, index: u32) -> Source {
+        Source { topic: self.topic.to_owned(), partition: self.partition, offset: self.offset, index }
+    }
 }
 
 /// What becomes of a report.
@@ -68,7 +80,7 @@ pub struct Admission {
 ///
 /// A report that says `accept_clock` is taken at its word: its times are not judged.
 #[must_use]
-pub fn admit(report: Result<Report, Bad>, arrival: &Arrival, policy: &Policy) -> Admission {
+pub fn admit(report: Result<Report, Bad>, arrival: &Arrival<'_>, policy: &Policy) -> Admission {
     let Report { dpu, crossings, heartbeat, accept_clock } = match report {
         Ok(report) => report,
         Err(bad) => return Admission { quarantine: vec![quarantined(arrival, Source::WHOLE, None, bad)], ..Admission::default() },
@@ -80,31 +92,30 @@ pub fn admit(report: Result<Report, Bad>, arrival: &Arrival, policy: &Policy) ->
         }
         if accept_clock { None } else { policy.refuses(at, arrival.appended_at) }
     };
-    let mut admitted = Vec::with_capacity(crossings.len());
     let mut quarantine = Vec::new();
-    for (index, crossing) in (0..).zip(crossings) {
-        match crossing {
-            Ok(key) => match refuses(key.at) {
-                None => admitted.push(key),
-                Some((reason, detail)) => {
-                    let alone = Report { dpu: dpu.clone(), crossings: vec![Ok(key)], heartbeat: None, accept_clock: false };
-                    let bad = Bad::new(detail, wire::report::encode_json(&alone));
-                    quarantine.push(Quarantined { reason, ..quarantined(arrival, index, Some(&dpu), bad) });
-                }
-            },
-            Err(bad) => quarantine.push(quarantined(arrival, index, Some(&dpu), bad)),
-        }
-    }
+    let mut judge = |index: u32, crossing: Result<Key, Bad>| -> Option<Key> {
+        let (reason, bad) = match crossing {
+            Ok(key) => {
+                let Some((reason, detail)) = refuses(key.at) else { return Some(key) };
+                let alone = Report { dpu: dpu.clone(), crossings: vec![Ok(key)], heartbeat: None, accept_clock: false };
+                (reason, Bad::new(detail, wire::report::encode_json(&alone)))
+            }
+            Err(bad) => (Reason::Undecodable, bad),
+        };
+        quarantine.push(Quarantined { reason, ..quarantined(arrival, index, Some(&dpu), bad) });
+        None
+    };
+    let crossings = (0..).zip(crossings).filter_map(|(index, crossing)| judge(index, crossing)).collect();
     let ignored_heartbeat = heartbeat.and_then(|beat| refuses(beat.at)).map(|(reason, _)| reason);
     let heartbeat = heartbeat.filter(|_| ignored_heartbeat.is_none());
-    let record = Record { crossings: admitted, heartbeat, appended_at: arrival.appended_at, position: arrival.position };
+    let record = Record { crossings, heartbeat, appended_at: arrival.appended_at, position: arrival.position };
     Admission { record: Some((dpu, record)), quarantine, ignored_heartbeat }
 }
 
 /// The quarantine row of an undecodable part.
-fn quarantined(arrival: &Arrival, index: u32, dpu: Option<&DpuId>, bad: Bad) -> Quarantined {
+fn quarantined(arrival: &Arrival<'_>, index: u32, dpu: Option<&DpuId>, bad: Bad) -> Quarantined {
     Quarantined {
-        source: Source { index, ..arrival.source.clone() },
+        source: arrival.source(index),
         reason: Reason::Undecodable,
         detail: bad.detail,
         dpu: dpu.cloned(),
@@ -117,11 +128,10 @@ fn quarantined(arrival: &Arrival, index: u32, dpu: Option<&DpuId>, bad: Bad) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use occupancy::crossing::{Heartbeat, Key};
+    use occupancy::crossing::Heartbeat;
 
-    fn arrival(appended_at: UnixMs) -> Arrival {
-        let source = Source { topic: "http".to_owned(), partition: 0, offset: 7, index: 0 };
-        Arrival { appended_at, position: None, source }
+    fn arrival(appended_at: UnixMs) -> Arrival<'static> {
+        Arrival { appended_at, position: None, topic: "http", partition: 0, offset: 7 }
     }
 
     fn report(times: &[UnixMs]) -> Report {

@@ -112,7 +112,7 @@ impl EmbeddedIntake {
         worst
     }
 
-    /// How many pieces of work wait in the queues.
+    /// How many records wait in the queues.
     #[must_use]
     pub fn depth(&self) -> usize {
         self.lanes.iter().map(Lane::depth).sum()
@@ -152,13 +152,12 @@ impl EmbeddedIntake {
     fn admit(&self, reports: Vec<Result<Report, Bad>>) -> (BTreeMap<usize, Share>, Vec<QuarantinedPart>) {
         let count = i64::try_from(reports.len()).unwrap_or(i64::MAX);
         let first = self.number(count);
-        let source = Source { topic: TOPIC.to_owned(), partition: 0, offset: first, index: 0 };
-        let mut arrival = Arrival { appended_at: (self.clock)(), position: None, source };
+        let mut arrival = Arrival { appended_at: (self.clock)(), position: None, topic: TOPIC, partition: 0, offset: first };
         let mut shares: BTreeMap<usize, Share> = BTreeMap::new();
         let mut parts = Vec::new();
         for (i, report) in reports.into_iter().enumerate() {
             let admission = admit(report, &arrival, &self.config.policy);
-            arrival.source.offset += 1;
+            arrival.offset += 1;
             self.metrics.admitted(&admission);
             parts.extend(admission.quarantine.iter().map(|row| QuarantinedPart {
                 report: i,

@@ -1,11 +1,11 @@
 //! What lanes tell whoever follows the counters.
 
-use std::collections::HashMap;
-
 use async_trait::async_trait;
 use occupancy::id::DpuId;
-use occupancy::ledger::{Change, Counters, Record};
+use occupancy::ledger::{Change, Record};
 use occupancy::time::UnixMs;
+
+use crate::known::{Known, Seat};
 
 /// Where a lane publishes changes.
 #[async_trait]
@@ -33,23 +33,26 @@ pub struct FeedError {
     pub why: String,
 }
 
-/// The DPUs of a batch, and from when on its records may change their totals.
-pub(crate) struct Touched(Vec<(DpuId, Option<UnixMs>)>);
+/// A DPU of a batch, and from when on its records may change its totals.
+pub(crate) struct Touched {
+    dpu: DpuId,
+    seat: Seat,
+    from: Option<UnixMs>,
+}
 
 impl Touched {
-    /// Of records that are about to be folded into what is known.
+    /// By records that are about to be folded into what is known.
     ///
     /// A DPU whose counters are not known yet may hold crossings that an owner before made durable and did not live to
     /// publish: it is touched from the beginning of time. Records that will be skipped touch it as well.
-    pub(crate) fn by<'a>(records: impl Iterator<Item = (&'a DpuId, &'a [Record])>, known: &HashMap<DpuId, Counters>, alone: bool) -> Self {
-        let first = |records: &[Record]| records.iter().flat_map(|record| &record.crossings).map(|key| key.at).min();
-        let from = |dpu, records| if alone || known.contains_key(dpu) { first(records) } else { Some(UnixMs::MIN) };
-        Self(records.map(|(dpu, records)| (dpu.clone(), from(dpu, records))).collect())
+    pub(crate) fn by<'a>(dpu: &DpuId, seat: Seat, records: impl Iterator<Item = &'a Record>, known: bool) -> Self {
+        let first = || records.flat_map(|record| record.crossings.iter()).map(|key| key.at).min();
+        Self { dpu: dpu.clone(), seat, from: if known { first() } else { Some(UnixMs::MIN) } }
     }
 
-    /// The changes, once all is durable.
-    pub(crate) fn changes(self, known: &HashMap<DpuId, Counters>) -> Vec<Change> {
-        let change = |(dpu, from)| Some(Change { counters: *known.get(&dpu)?, dpu, from });
-        self.0.into_iter().filter_map(change).collect()
+    /// The change, once all is durable.
+    pub(crate) fn change(self, known: &Known) -> Option<Change> {
+        let Self { dpu, seat, from } = self;
+        Some(Change { dpu, counters: *known.counters(seat)?, from })
     }
 }

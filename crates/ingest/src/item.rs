@@ -15,6 +15,13 @@ pub struct Item<A> {
     pub ack: A,
 }
 
+impl<A> Item<A> {
+    /// How much it counts where records are counted: input that is only quarantined is something too.
+    pub(crate) fn weight(&self) -> usize {
+        self.records.len().max(1)
+    }
+}
+
 /// What became of an item: one tally a record, in the order of [`Item::records`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Outcome {

@@ -1,35 +1,38 @@
 //! A lane: the one owner of its DPUs' ledgers. It commits as soon as the previous commit is done, so batches grow with
 //! load by themselves.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use occupancy::id::DpuId;
-use occupancy::ledger::Counters;
 use prometheus::IntGauge;
 use store::StoreError;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::access::{Access, Shared};
 use crate::batch::Batch;
 use crate::item::{Ack, Item};
+use crate::known::Known;
+
+/// The longest queue, in records.
+const MOST_RECORDS: usize = 1 << 24;
 
 /// Limits of a lane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LaneConfig {
-    /// How many items may wait.
-    pub queue_items: usize,
-    /// How many items go into one commit at most.
-    pub batch_items: usize,
+    /// How many records may wait.
+    pub queue_records: usize,
+    /// How many records go into one commit at most; an item with more is committed alone.
+    pub batch_records: usize,
     /// How many crossings go into one commit at most; an item with more is committed alone.
     pub batch_crossings: usize,
 }
 
 impl Default for LaneConfig {
     fn default() -> Self {
-        Self { queue_items: 1024, batch_items: 1024, batch_crossings: 20_000 }
+        // A request holds up to 10,000 records: two of the largest make a commit, and some more wait.
+        Self { queue_records: 65_536, batch_records: 20_000, batch_crossings: 20_000 }
     }
 }
 
@@ -37,7 +40,7 @@ impl Default for LaneConfig {
 #[derive(Debug)]
 pub struct Lane<A> {
     queue: mpsc::Sender<Queued<A>>,
-    queued_items: IntGauge,
+    room: Arc<Room>,
     close: watch::Sender<bool>,
     state: watch::Receiver<State>,
     trouble: watch::Receiver<Option<String>>,
@@ -74,23 +77,48 @@ enum State {
 #[derive(Debug)]
 struct Queued<A> {
     item: Item<A>,
-    _counted: Counted,
+    _place: Place,
 }
 
-/// Counts an item in the gauge while it waits, however it leaves.
+/// How much of a queue is taken, in records, for the lane and for the gauge of all lanes.
 #[derive(Debug)]
-struct Counted(IntGauge);
+struct Room {
+    records: usize,
+    free: Arc<Semaphore>,
+    queued_records: IntGauge,
+}
 
-impl Counted {
-    fn new(gauge: &IntGauge) -> Self {
-        gauge.inc();
-        Self(gauge.clone())
+/// An item's place in a queue, free again however it leaves.
+#[derive(Debug)]
+struct Place {
+    permit: OwnedSemaphorePermit,
+    queued_records: IntGauge,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.queued_records.sub(self.permit.num_permits() as i64);
     }
 }
 
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.dec();
+impl Room {
+    fn new(records: usize, queued_records: IntGauge) -> Self {
+        let records = records.clamp(1, MOST_RECORDS);
+        Self { records, free: Arc::new(Semaphore::new(records)), queued_records }
+    }
+
+    /// What an item takes; for more than there will ever be, all of it.
+    fn wanted<A>(&self, item: &Item<A>) -> u32 {
+        u32::try_from(item.weight().min(self.records)).unwrap_or(u32::MAX)
+    }
+
+    fn place(&self, permit: OwnedSemaphorePermit) -> Place {
+        self.queued_records.add(permit.num_permits() as i64);
+        Place { permit, queued_records: self.queued_records.clone() }
+    }
+
+    fn taken(&self) -> usize {
+        self.records - self.free.available_permits()
     }
 }
 
@@ -98,13 +126,14 @@ impl<A: Ack> Lane<A> {
     /// Starts a lane on `runtime`.
     #[must_use]
     pub fn spawn(runtime: &tokio::runtime::Handle, config: LaneConfig, shared: Shared) -> Self {
-        let (queue, items) = mpsc::channel(config.queue_items.max(1));
+        let room = Arc::new(Room::new(config.queue_records, shared.metrics.queued_items.clone()));
+        // Each item holds a place: there is always room for it in the channel.
+        let (queue, items) = mpsc::channel(room.records);
         let (close, closed) = watch::channel(false);
         let (report, state) = watch::channel(State::Running);
-        let queued_items = shared.metrics.queued_items.clone();
         let (trouble, troubles) = watch::channel(None);
         let access = Access { shared, trouble: Arc::new(trouble) };
-        let worker = Worker { items, closed, waiting: VecDeque::new(), known: HashMap::new(), config, access };
+        let worker = Worker { items, room: Arc::clone(&room), closed, waiting: VecDeque::new(), known: Known::default(), config, access };
         let task = runtime.spawn(async move {
             let end = match worker.run().await {
                 Ok(()) => State::Finished,
@@ -115,7 +144,7 @@ impl<A: Ack> Lane<A> {
             };
             report.send_replace(end);
         });
-        Self { queue, queued_items, close, state, trouble: troubles, task }
+        Self { queue, room, close, state, trouble: troubles, task }
     }
 
     /// Queues an item, if there is room.
@@ -123,13 +152,10 @@ impl<A: Ack> Lane<A> {
     /// # Errors
     /// The item comes back, with the reason.
     pub fn try_submit(&self, item: Item<A>) -> Result<(), Rejected<A>> {
-        match self.queue.try_reserve() {
-            Ok(place) => {
-                place.send(Queued { item, _counted: Counted::new(&self.queued_items) });
-                Ok(())
-            }
-            Err(mpsc::error::TrySendError::Full(())) => Err(Rejected::Full(item)),
-            Err(mpsc::error::TrySendError::Closed(())) => Err(Rejected::Closed(item)),
+        match Arc::clone(&self.room.free).try_acquire_many_owned(self.room.wanted(&item)) {
+            Ok(permit) => self.send(item, permit).map_err(Rejected::Closed),
+            Err(_) if self.queue.is_closed() => Err(Rejected::Closed(item)),
+            Err(_) => Err(Rejected::Full(item)),
         }
     }
 
@@ -138,19 +164,23 @@ impl<A: Ack> Lane<A> {
     /// # Errors
     /// The item comes back when the lane was drained or has failed.
     pub async fn submit(&self, item: Item<A>) -> Result<(), Item<A>> {
-        match self.queue.reserve().await {
-            Ok(place) => {
-                place.send(Queued { item, _counted: Counted::new(&self.queued_items) });
-                Ok(())
-            }
+        match Arc::clone(&self.room.free).acquire_many_owned(self.room.wanted(&item)).await {
+            Ok(permit) => self.send(item, permit),
+            // Never, as it is never closed: what an ended lane held is free.
             Err(_closed) => Err(item),
         }
     }
 
-    /// How many items wait.
+    /// Queues an item that has a place.
+    fn send(&self, item: Item<A>, permit: OwnedSemaphorePermit) -> Result<(), Item<A>> {
+        let queued = Queued { item, _place: self.room.place(permit) };
+        self.queue.try_send(queued).map_err(|refused| refused.into_inner().item)
+    }
+
+    /// How many records wait.
     #[must_use]
     pub fn depth(&self) -> usize {
-        self.queue.max_capacity() - self.queue.capacity()
+        self.room.taken()
     }
 
     /// Why the lane stopped by itself, if it did.
@@ -213,10 +243,11 @@ impl<A> Drop for Lane<A> {
 
 struct Worker<A> {
     items: mpsc::Receiver<Queued<A>>,
+    room: Arc<Room>,
     closed: watch::Receiver<bool>,
     /// Received, not yet in a batch.
     waiting: VecDeque<Item<A>>,
-    known: HashMap<DpuId, Counters>,
+    known: Known,
     config: LaneConfig,
     access: Access,
 }
@@ -225,11 +256,11 @@ impl<A: Ack> Worker<A> {
     async fn run(mut self) -> Result<(), StoreError> {
         let shared = self.access.shared.clone();
         while self.receive().await {
-            let _room = shared.room((self.waiting.len() + self.items.len()).min(self.batch_items())).await;
+            let _room = shared.room((self.waiting_records() + self.room.taken()).min(self.batch_records())).await;
             self.gather();
-            let (items, crossings) = self.batch();
+            let (items, records, crossings) = self.batch();
             shared.metrics.batch_crossings.observe(crossings as f64);
-            let batch = Batch::new(self.waiting.drain(..items));
+            let batch = Batch::new(self.waiting.drain(..items), records, &mut self.known);
             batch.commit(&mut self.known, &self.access).await?;
         }
         Ok(())
@@ -258,24 +289,34 @@ impl<A: Ack> Worker<A> {
 
     /// Takes what has been queued by now, as much as a batch holds.
     fn gather(&mut self) {
-        let more = self.batch_items().saturating_sub(self.waiting.len());
-        self.waiting.extend(std::iter::from_fn(|| self.items.try_recv().ok()).take(more).map(|queued| queued.item));
+        let mut records = self.waiting_records();
+        while records < self.batch_records()
+            && let Ok(Queued { item, _place }) = self.items.try_recv()
+        {
+            records += item.weight();
+            self.waiting.push_back(item);
+        }
     }
 
-    fn batch_items(&self) -> usize {
-        self.config.batch_items.max(1)
+    fn waiting_records(&self) -> usize {
+        self.waiting.iter().map(Item::weight).sum()
     }
 
-    /// How many of the waiting items make the next batch, at least one, and their crossings.
-    fn batch(&self) -> (usize, usize) {
-        let (mut items, mut crossings) = (0, 0);
+    fn batch_records(&self) -> usize {
+        self.config.batch_records.max(1)
+    }
+
+    /// How many of the waiting items make the next batch, at least one, and their records and crossings.
+    fn batch(&self) -> (usize, usize, usize) {
+        let (mut items, mut records, mut crossings) = (0, 0, 0);
         for item in &self.waiting {
             let more: usize = item.records.iter().map(|(_, record)| record.crossings.len()).sum();
-            if items > 0 && crossings + more > self.config.batch_crossings {
+            let weight = item.weight();
+            if items > 0 && (records + weight > self.batch_records() || crossings + more > self.config.batch_crossings) {
                 break;
             }
-            (items, crossings) = (items + 1, crossings + more);
+            (items, records, crossings) = (items + 1, records + weight, crossings + more);
         }
-        (items, crossings)
+        (items, records, crossings)
     }
 }

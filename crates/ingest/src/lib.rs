@@ -22,6 +22,7 @@ mod embedded;
 mod feed;
 mod intake;
 mod item;
+mod known;
 mod lane;
 mod metrics;
 mod watermark;

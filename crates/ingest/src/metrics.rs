@@ -49,7 +49,7 @@ impl Metrics {
                 "headcount_feed_retries_total",
                 "Attempts to publish changed counters that were repeated because the feed was unavailable.",
             )?,
-            queued_items: IntGauge::new("headcount_lane_queue_items", "Requests or records that wait in the queues of the lanes.")?,
+            queued_items: IntGauge::new("headcount_lane_queue_items", "Records that wait in the queues of the lanes.")?,
         };
         registry.register(Box::new(crossings))?;
         registry.register(Box::new(metrics.quarantined.clone()))?;
@@ -69,7 +69,7 @@ impl Metrics {
         self.accepted.get() + self.duplicate.get()
     }
 
-    /// How many requests or records wait in the queues of the lanes.
+    /// How many records wait in the queues of the lanes.
     #[must_use]
     pub fn queued(&self) -> u64 {
         u64::try_from(self.queued_items.get()).unwrap_or(0)

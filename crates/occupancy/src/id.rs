@@ -1,6 +1,8 @@
 //! Names of things: 1 to 64 characters of `A-Z a-z 0-9 . _ : -`, the first alphanumeric, case-sensitive.
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -50,24 +52,85 @@ fn check(text: &str) -> Result<(), IdError> {
     if text == OUTSIDE { Err(IdError::Reserved) } else { Ok(()) }
 }
 
+/// The longest text that stands in place, in bytes.
+const SHORT: usize = 22;
+
+/// The text of an id. Nearly all are short and stand in place: who compares, copies or drops one touches nothing else.
+#[derive(Clone, PartialEq, Eq)]
+enum Text {
+    /// Every text that is short enough; what is left of it is 0.
+    Short {
+        len: u8,
+        bytes: [u8; SHORT],
+    },
+    Long(Arc<str>),
+}
+
+impl Text {
+    fn new(text: &str) -> Self {
+        let mut bytes = [0; SHORT];
+        match (u8::try_from(text.len()), bytes.get_mut(..text.len())) {
+            (Ok(len), Some(start)) => {
+                start.copy_from_slice(text.as_bytes());
+                Self::Short { len, bytes }
+            }
+            _ => Self::Long(text.into()),
+        }
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Short { len, bytes } => bytes.get(..usize::from(*len)).unwrap_or_default(),
+            Self::Long(text) => text.as_bytes(),
+        }
+    }
+
+    fn as_str(&self) -> &str {
+        match self {
+            // What was made of a text is one.
+            Self::Short { .. } => std::str::from_utf8(self.as_bytes()).unwrap_or_default(),
+            Self::Long(text) => text,
+        }
+    }
+}
+
+impl Ord for Text {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.as_bytes().cmp(other.as_bytes())
+    }
+}
+
+impl PartialOrd for Text {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Hash for Text {
+    /// As a text does: an id is looked up by its text too.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
+    }
+}
+
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(Arc<str>);
+        pub struct $name(Text);
 
         impl $name {
             /// The id as text.
             #[must_use]
             pub fn as_str(&self) -> &str {
-                &self.0
+                self.0.as_str()
             }
         }
 
         impl FromStr for $name {
             type Err = IdError;
             fn from_str(text: &str) -> Result<Self, IdError> {
-                check(text).map(|()| Self(text.into()))
+                check(text).map(|()| Self(Text::new(text)))
             }
         }
 
@@ -80,19 +143,19 @@ macro_rules! id {
 
         impl std::borrow::Borrow<str> for $name {
             fn borrow(&self) -> &str {
-                &self.0
+                self.as_str()
             }
         }
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
+                f.write_str(self.as_str())
             }
         }
 
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                fmt::Debug::fmt(&self.0, f)
+                fmt::Debug::fmt(self.as_str(), f)
             }
         }
     };
@@ -119,13 +182,13 @@ impl CorrectionId {
     /// The `place`-th correction of a request made when there were `revision` edits.
     #[must_use]
     pub fn numbered(revision: u64, place: usize) -> Self {
-        Self(format!("c{revision}-{place}").into())
+        Self(Text::new(&format!("c{revision}-{place}")))
     }
 
     /// The `place`-th correction of the request its sender gave a key, of which `hash` is the hash.
     #[must_use]
     pub fn keyed(hash: u128, place: usize) -> Self {
-        Self(format!("k{hash:032x}-{place}").into())
+        Self(Text::new(&format!("k{hash:032x}-{place}")))
     }
 }
 
@@ -133,7 +196,7 @@ impl DpuId {
     /// The hash of Kafka's default partitioner (murmur2, sign bit cleared): it picks a DPU's home partition and slot.
     #[must_use]
     pub fn murmur2(&self) -> u32 {
-        murmur2(self.0.as_bytes()) & 0x7fff_ffff
+        murmur2(self.as_str().as_bytes()) & 0x7fff_ffff
     }
 }
 
@@ -160,6 +223,7 @@ fn murmur2(data: &[u8]) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::hash::DefaultHasher;
 
     #[test]
     fn ids_follow_the_grammar() {
@@ -182,6 +246,24 @@ mod tests {
     fn ids_made_here_follow_the_grammar() {
         for made in [CorrectionId::numbered(u64::MAX, usize::MAX), CorrectionId::keyed(u128::MAX, usize::MAX), CorrectionId::keyed(1, 1)] {
             assert_eq!(made.as_str().parse(), Ok(made.clone()));
+        }
+    }
+
+    #[test]
+    fn ids_of_any_length_compare_and_hash_as_their_texts() {
+        let texts: Vec<String> = (1..=MAX_LEN).flat_map(|len| ["x".repeat(len), format!("{}y", "x".repeat(len - 1))]).collect();
+        let ids: Vec<DpuId> = texts.iter().map(|text| text.parse().unwrap()).collect();
+        let hash = |one: &dyn Fn(&mut DefaultHasher)| {
+            let mut hasher = DefaultHasher::new();
+            one(&mut hasher);
+            hasher.finish()
+        };
+        for (text, id) in texts.iter().zip(&ids) {
+            assert_eq!((id.as_str(), id.to_string()), (text.as_str(), text.clone()));
+            assert_eq!(hash(&|hasher| id.hash(hasher)), hash(&|hasher| text.as_str().hash(hasher)), "{text}");
+            for (other_text, other) in texts.iter().zip(&ids) {
+                assert_eq!((id.cmp(other), id == other), (text.cmp(other_text), text == other_text), "{text} and {other_text}");
+            }
         }
     }
 

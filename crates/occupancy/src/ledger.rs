@@ -16,7 +16,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::crossing::{Direction, Heartbeat, Key};
+use crate::crossing::{Crossings, Direction, Heartbeat, Key};
 use crate::id::DpuId;
 use crate::time::{Day, UnixMs};
 
@@ -127,7 +127,7 @@ pub struct Change {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
     /// Crossings, in any order, duplicates allowed.
-    pub crossings: Vec<Key>,
+    pub crossings: Crossings,
     /// The report's heartbeat.
     pub heartbeat: Option<Heartbeat>,
     /// When the log (or, without one, the server) took it in.
@@ -200,11 +200,17 @@ pub enum Fold {
 ///
 /// Records the ledger already holds by position are skipped. `None` when nothing remains to be written.
 #[must_use]
-pub fn fold(counters: &Counters, records: &[Record]) -> Option<Fold> {
+pub fn fold<'a, R>(counters: &Counters, records: R) -> Option<Fold>
+where
+    R: IntoIterator<Item = &'a Record>,
+    R::IntoIter: Clone,
+{
+    let records = records.into_iter();
+    let (count, crossings) = records.clone().fold((0, 0), |(count, sum), record| (count + 1, sum + record.crossings.len()));
     let mut next = *counters;
-    let mut fresh = Vec::with_capacity(records.iter().map(|record| record.crossings.len()).sum());
+    let mut fresh = Vec::with_capacity(crossings);
     let mut folded = false;
-    for (i, record) in records.iter().enumerate() {
+    for (i, record) in records.enumerate() {
         if let (Some(at), Some(stands)) = (record.position, next.position)
             && stands.holds(at)
         {
@@ -217,7 +223,7 @@ pub fn fold(counters: &Counters, records: &[Record]) -> Option<Fold> {
     if !folded {
         return None;
     }
-    let batch = Batch::new(next, fresh, records.len());
+    let batch = Batch::new(next, fresh, count);
     let late = batch.fresh.first().is_some_and(|first| next.last.is_some_and(|last| first.key <= last));
     Some(if late { Fold::Merge(Merge { batch }) } else { Fold::Append(batch.append()) })
 }

@@ -33,11 +33,13 @@ pub enum Bug {
     SkippedUnpublished,
     /// The first change of a new owner reaches back to its own record only, not to what an owner before it left unsaid.
     FromOfOwnRecord,
+    /// Of records that are handed on together the last stands for all, not the first.
+    PieceByLast,
 }
 
 impl Bug {
     /// Every one.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::OffsetBeforeCounters,
         Self::Increment,
         Self::StampByClock,
@@ -48,6 +50,7 @@ impl Bug {
         Self::PublishedLate,
         Self::SkippedUnpublished,
         Self::FromOfOwnRecord,
+        Self::PieceByLast,
     ];
 }
 

@@ -108,7 +108,7 @@ impl Dpu {
     fn send_hours_again(&mut self, world: &World) {
         let from = world.clock().plus_ms(-HOUR_MS * (1 + self.rng.below(24).cast_signed()));
         let hours: Vec<Key> = self.seen.range(Key::first_at(from)..).copied().collect();
-        let size = 1 + usize::try_from(self.rng.below(12)).unwrap_or(0);
+        let size = 1 + usize::try_from(self.rng.below(24)).unwrap_or(0);
         for keys in hours.chunks(size) {
             let crossings = keys.iter().copied().map(Ok).collect();
             self.backlog.push(Report { dpu: self.id.clone(), crossings, heartbeat: None, accept_clock: false });

@@ -18,13 +18,18 @@ pub(crate) struct Entry {
 
 impl Entry {
     /// The topic of an epoch has its own name: quarantined input is known by topic, partition and offset alone.
-    pub(crate) fn source(&self) -> Source {
-        let Position { epoch, partition, offset } = self.position;
-        Source { topic: format!("crossings-{epoch}"), partition, offset, index: 0 }
+    pub(crate) fn topic(&self) -> String {
+        format!("crossings-{}", self.position.epoch)
     }
 
-    pub(crate) fn arrival(&self) -> Arrival {
-        Arrival { appended_at: self.appended_at, position: Some(self.position), source: self.source() }
+    pub(crate) fn source(&self) -> Source {
+        let Position { partition, offset, .. } = self.position;
+        Source { topic: self.topic(), partition, offset, index: 0 }
+    }
+
+    pub(crate) fn arrival<'a>(&self, topic: &'a str) -> Arrival<'a> {
+        let Position { partition, offset, .. } = self.position;
+        Arrival { appended_at: self.appended_at, position: Some(self.position), topic, partition, offset }
     }
 
     pub(crate) fn begin(&self, watermark: &std::sync::Arc<Watermark>) -> OffsetAck {

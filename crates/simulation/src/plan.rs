@@ -42,7 +42,7 @@ pub(crate) struct WireFaults {
     pub(crate) torn: u64,
     /// Of the offset commits: never arrive.
     pub(crate) uncommitted: u64,
-    /// Of the fetches: begin with records delivered before.
+    /// Of the records: come after some that were delivered before.
     pub(crate) again: u64,
 }
 
@@ -79,7 +79,7 @@ pub(crate) struct ProcessFaults {
 
 impl Plan {
     pub(crate) fn draw(rng: &mut Rng) -> Self {
-        let lane = LaneConfig { queue_items: 1 + size(rng, 6), batch_items: 1 + size(rng, 6), batch_crossings: 1 + size(rng, 12) };
+        let lane = LaneConfig { queue_records: 1 + size(rng, 6), batch_records: 1 + size(rng, 6), batch_crossings: 1 + size(rng, 12) };
         let max_lateness_ms = rng.percent(15).then_some(4 * 60 * 60 * 1000);
         Self {
             partitions: 1 + small(rng, 4),

@@ -48,7 +48,7 @@ pub(crate) struct Process {
 struct Owned {
     lane: Lane<OffsetAck>,
     watermark: Arc<Watermark>,
-    /// What found no room; nothing more is read while there is any.
+    /// What was read and not handed on yet; nothing more is read while there is no room for it.
     held: VecDeque<Item<OffsetAck>>,
     next: i64,
 }
@@ -215,23 +215,23 @@ impl Process {
             if !owned.advance() {
                 continue;
             }
-            if world.fault(world.plan.wire.again) {
-                owned.next = (owned.next - rng.below(4).cast_signed()).max(0);
-            }
             for _ in 0..1 + rng.below(6) {
+                if world.fault(world.plan.wire.again) {
+                    owned.next = (owned.next - rng.below(4).cast_signed()).max(0);
+                }
                 let Some(entry) = world.log().entry(*partition, owned.next).cloned() else { break };
                 owned.next += 1;
-                let ack = entry.begin(&owned.watermark);
-                match work(world, &entry, ack) {
-                    Work::Fold(item) => owned.held.push_back(item),
-                    Work::SendHome { home, ack } => foreign.push((entry, home, ack)),
+                match work(world, &entry) {
+                    Work::Fold(admission) => owned.hold(entry.position.offset, admission, world.bug),
+                    Work::SendHome { home } => foreign.push((entry.begin(&owned.watermark), entry, home)),
                 }
-                if !owned.advance() {
+                // What is not handed on at once may be joined by what comes next.
+                if rng.percent(50) && !owned.advance() {
                     break;
                 }
             }
         }
-        for (entry, home, ack) in foreign {
+        for (ack, entry, home) in foreign {
             self.send_home(entry, home, ack);
         }
     }
@@ -263,6 +263,21 @@ impl Process {
 }
 
 impl Owned {
+    /// Keeps a record to be handed on, with the one before where they go together.
+    fn hold(&mut self, offset: i64, admission: Admission, bug: Option<Bug>) {
+        let joined = match self.held.back_mut() {
+            Some(last) => last.join(offset, admission),
+            None => Err(admission),
+        };
+        match (joined, self.held.back_mut()) {
+            (Err(alone), _) => self.held.push_back(Item::of(alone, self.watermark.begin(offset))),
+            (Ok(()), Some(piece)) if bug == Some(Bug::PieceByLast) => {
+                std::mem::replace(&mut piece.ack, self.watermark.begin(offset)).done();
+            }
+            (Ok(()), _) => {}
+        }
+    }
+
     /// Hands on what is held, in order, as far as there is room; whether nothing is held any more.
     fn advance(&mut self) -> bool {
         while let Some(item) = self.held.pop_front() {
@@ -277,18 +292,17 @@ impl Owned {
 
 /// What a record asks for.
 enum Work {
-    Fold(Item<OffsetAck>),
-    SendHome { home: i32, ack: OffsetAck },
+    Fold(Admission),
+    SendHome { home: i32 },
 }
 
-fn work(world: &World, entry: &Entry, ack: OffsetAck) -> Work {
+fn work(world: &World, entry: &Entry) -> Work {
     let report = wire::report::decode(&entry.payload).map_err(|error| Bad { detail: error.to_string(), payload: entry.payload.clone() });
     if let Ok(report) = &report {
         let home = world.log().home(&report.dpu);
         if home != entry.position.partition {
-            return Work::SendHome { home, ack };
+            return Work::SendHome { home };
         }
     }
-    let Admission { record, quarantine, ignored_heartbeat: _ } = admit(report, &entry.arrival(), &world.plan.policy);
-    Work::Fold(Item { records: record.into_iter().collect(), quarantine, ack })
+    Work::Fold(admit(report, &entry.arrival(&entry.topic()), &world.plan.policy))
 }

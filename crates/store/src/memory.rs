@@ -3,8 +3,9 @@
 //! It keeps what a wide-column store would: each opening, each crossing and the counters of a DPU are one cell, with
 //! the stamp of the write that made it. A newer stamp wins; of equal stamps the larger value.
 
-use std::collections::BTreeMap;
-use std::ops::Bound::{self, Excluded, Included, Unbounded};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound::{self, Excluded, Unbounded};
+use std::ops::RangeBounds as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -26,7 +27,9 @@ pub struct MemoryStore {
 
 #[derive(Debug, Default)]
 struct State {
-    ledgers: BTreeMap<DpuId, Ledger>,
+    ledgers: HashMap<DpuId, Ledger>,
+    /// Those that have a ledger, in order.
+    dpus: BTreeSet<DpuId>,
     quarantine: BTreeMap<Source, Quarantined>,
     edits: Vec<Edit>,
     settings: Settings,
@@ -34,9 +37,16 @@ struct State {
 
 #[derive(Debug, Default)]
 struct Ledger {
-    openings: BTreeMap<Day, Cell<Totals>>,
-    rows: BTreeMap<Key, Cell<Row>>,
+    days: BTreeMap<Day, Cells>,
     counters: Option<Cell<Counters>>,
+}
+
+/// What is stored of a day.
+#[derive(Debug, Default)]
+struct Cells {
+    opening: Option<Cell<Totals>>,
+    /// In key order.
+    rows: Vec<Cell<Row>>,
 }
 
 /// A value and the stamp it was written with.
@@ -47,10 +57,20 @@ struct Cell<T> {
 }
 
 impl<T: Copy> Cell<T> {
-    /// Whether this cell takes the place of `old`; of equal stamps the larger encoded value wins, as in Cassandra.
-    fn beats(&self, old: &Self, encode: fn(&T) -> Vec<u8>) -> bool {
+    /// Takes the place of an older one; of equal stamps the larger encoded value stays, as in Cassandra.
+    fn put(self, old: &mut Self, encode: fn(&T) -> Vec<u8>) {
         let tie = || encode(&self.value) > encode(&old.value);
-        self.stamp_us > old.stamp_us || (self.stamp_us == old.stamp_us && tie())
+        if self.stamp_us > old.stamp_us || (self.stamp_us == old.stamp_us && tie()) {
+            *old = self;
+        }
+    }
+
+    /// The same, where there may be none yet.
+    fn put_first(self, old: &mut Option<Self>, encode: fn(&T) -> Vec<u8>) {
+        match old {
+            Some(old) => self.put(old, encode),
+            None => *old = Some(self),
+        }
     }
 }
 
@@ -58,18 +78,40 @@ impl Ledger {
     fn write(&mut self, write: &LedgerWrite) {
         let stamp_us = write.stamp_us;
         for (day, totals) in &write.openings {
-            put(&mut self.openings, *day, Cell { stamp_us, value: *totals }, encoded);
+            Cell { stamp_us, value: *totals }.put_first(&mut self.days.entry(*day).or_default().opening, encoded);
         }
-        for row in &write.rows {
-            put(&mut self.rows, row.key, Cell { stamp_us, value: *row }, |row| segment::encode(std::slice::from_ref(row)));
+        for rows in write.rows.chunk_by(|one, next| one.key.at.day() == next.key.at.day()) {
+            let Some(day) = rows.first().map(|row| row.key.at.day()) else { continue };
+            let cells = self.days.entry(day).or_default();
+            rows.iter().for_each(|row| cells.put(Cell { stamp_us, value: *row }));
         }
         if let Some(counters) = write.counters {
-            let cell = Cell { stamp_us, value: counters };
             let encode = |counters: &Counters| value::record(&Record { counters: Some(*counters), ..Record::default() });
-            if self.counters.as_ref().is_none_or(|old| cell.beats(old, encode)) {
-                self.counters = Some(cell);
-            }
+            Cell { stamp_us, value: counters }.put_first(&mut self.counters, encode);
         }
+    }
+}
+
+impl Cells {
+    fn put(&mut self, row: Cell<Row>) {
+        let key = row.value.key;
+        if self.rows.last().is_none_or(|last| last.value.key < key) {
+            return self.rows.push(row);
+        }
+        match self.rows.binary_search_by_key(&key, |old| old.value.key) {
+            Ok(place) => {
+                if let Some(old) = self.rows.get_mut(place) {
+                    row.put(old, |row| segment::encode(std::slice::from_ref(row)));
+                }
+            }
+            Err(place) => self.rows.insert(place, row),
+        }
+    }
+
+    /// The rows from a key on.
+    fn from(&self, key: Key) -> impl Iterator<Item = Row> {
+        let place = self.rows.partition_point(|row| row.value.key < key);
+        self.rows.iter().skip(place).map(|row| row.value)
     }
 }
 
@@ -79,29 +121,25 @@ fn encoded(totals: &Totals) -> Vec<u8> {
     out
 }
 
-fn put<K: Ord, T: Copy>(cells: &mut BTreeMap<K, Cell<T>>, key: K, cell: Cell<T>, encode: fn(&T) -> Vec<u8>) {
-    if cells.get(&key).is_none_or(|old| cell.beats(old, encode)) {
-        cells.insert(key, cell);
-    }
-}
-
 impl View for Ledger {
     fn opening(&self, until: Day) -> Result<Option<(Day, Totals)>, StoreError> {
-        Ok(self.openings.range(..=until).next_back().map(|(day, cell)| (*day, cell.value)))
+        let mut openings = self.days.range(..=until).rev().filter_map(|(day, cells)| Some((*day, cells.opening?.value)));
+        Ok(openings.next())
     }
 
     fn openings(&self, from: Day) -> Result<Vec<(Day, Totals)>, StoreError> {
-        Ok(self.openings.range(from..).map(|(day, cell)| (*day, cell.value)).collect())
+        Ok(self.days.range(from..).filter_map(|(day, cells)| Some((*day, cells.opening?.value))).collect())
     }
 
     fn rows(&self, from: Key, until: Bound<Key>, limit: usize) -> Result<Vec<Row>, StoreError> {
-        Ok(self.rows.range((Included(from), until)).take(limit).map(|(_, cell)| cell.value).collect())
+        let rows = self.days.range(from.at.day()..).flat_map(|(_, cells)| cells.from(from));
+        Ok(rows.take_while(|row| (Unbounded, until).contains(&row.key)).take(limit).collect())
     }
 
     fn last_row(&self, day: Day, before: Option<Key>) -> Result<Option<Row>, StoreError> {
-        let (first, last) = view::bounds(day);
-        let until = before.map_or(Included(last), Excluded);
-        Ok(self.rows.range((Included(first), until)).next_back().map(|(_, cell)| cell.value))
+        let Some(Cells { rows, .. }) = self.days.get(&day) else { return Ok(None) };
+        let end = before.map_or(rows.len(), |before| rows.partition_point(|row| row.value.key < before));
+        Ok(rows.get(..end).and_then(<[_]>::last).map(|row| row.value))
     }
 }
 
@@ -137,7 +175,12 @@ impl Ledgers for MemoryStore {
     async fn commit(&self, commit: Arc<Commit>) -> Result<(), StoreError> {
         let mut state = self.state();
         for write in &commit.ledgers {
-            state.ledgers.entry(write.dpu.clone()).or_default().write(write);
+            if let Some(ledger) = state.ledgers.get_mut(&write.dpu) {
+                ledger.write(write);
+            } else {
+                state.dpus.insert(write.dpu.clone());
+                state.ledgers.entry(write.dpu.clone()).or_default().write(write);
+            }
         }
         for one in &commit.quarantine {
             let old = state.quarantine.get(&one.source);
@@ -163,8 +206,8 @@ impl Ledgers for MemoryStore {
 
     async fn dpus(&self, after: Option<&DpuId>, limit: usize) -> Result<Vec<(DpuId, Counters)>, StoreError> {
         let state = self.state();
-        let rest = state.ledgers.range::<DpuId, _>((after.map_or(Unbounded, Excluded), Unbounded));
-        let known = rest.filter_map(|(dpu, ledger)| ledger.counters.as_ref().map(|cell| (dpu.clone(), cell.value)));
+        let rest = state.dpus.range::<DpuId, _>((after.map_or(Unbounded, Excluded), Unbounded));
+        let known = rest.filter_map(|dpu| Some((dpu.clone(), state.ledgers.get(dpu)?.counters.as_ref()?.value)));
         Ok(known.take(limit).collect())
     }
 
@@ -218,11 +261,11 @@ mod tests {
 
     #[test]
     fn the_newest_stamp_wins_and_of_equal_ones_the_larger_value() {
-        let mut cells = BTreeMap::new();
+        let mut kept = None;
         let totals = |entered| Totals { entered, exited: 0 };
-        for (stamp_us, entered, kept) in [(5, 1, 1), (4, 9, 1), (5, 3, 3), (5, 2, 3), (6, 0, 0)] {
-            put(&mut cells, (), Cell { stamp_us, value: totals(entered) }, encoded);
-            assert_eq!(cells[&()].value, totals(kept));
+        for (stamp_us, entered, expected) in [(5, 1, 1), (4, 9, 1), (5, 3, 3), (5, 2, 3), (6, 0, 0)] {
+            Cell { stamp_us, value: totals(entered) }.put_first(&mut kept, encoded);
+            assert_eq!(kept.unwrap().value, totals(expected));
         }
     }
 }

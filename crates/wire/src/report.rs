@@ -19,15 +19,29 @@
 mod json;
 mod proto;
 
-use crate::{Bad, Report, WireError};
+use crate::{Bad, Report, WireError, v1};
 
 /// Reads one record's value: protobuf, or JSON where the first byte that is no white space is `{`.
 ///
 /// # Errors
 /// It is neither, or names no DPU.
 pub fn decode(payload: &[u8]) -> Result<Report, WireError> {
-    // A protobuf report begins with white space too, the tag of `dpu_id`, but an id never begins with a brace.
-    if first(payload) == Some(b'{') { json::decode(json::text(payload)?) } else { proto::decode(payload) }
+    Decoder::default().decode(payload)
+}
+
+/// Reads one record after the other, and keeps the memory it reads them into.
+#[derive(Debug, Default)]
+pub struct Decoder(v1::Report);
+
+impl Decoder {
+    /// Reads one record's value, as [`decode`] does.
+    ///
+    /// # Errors
+    /// It is neither protobuf nor JSON, or names no DPU.
+    pub fn decode(&mut self, payload: &[u8]) -> Result<Report, WireError> {
+        // A protobuf report begins with white space too, the tag of `dpu_id`, but an id never begins with a brace.
+        if first(payload) == Some(b'{') { json::decode(json::text(payload)?) } else { proto::decode(&mut self.0, payload) }
+    }
 }
 
 /// Reads a JSON body: one report or an array of them; a bad one does not spoil the others.

@@ -59,10 +59,9 @@ impl Design for Ledger {
     }
 
     fn take(&mut self, client: &mut Client, crossings: &[Crossing]) -> Result<()> {
-        let mut records: BTreeMap<i32, Record> = BTreeMap::new();
+        let mut records: BTreeMap<i32, (Vec<Key>, UnixMs)> = BTreeMap::new();
         for Crossing { dpu, key, appended_at } in crossings {
-            let empty = || Record { crossings: Vec::new(), heartbeat: None, appended_at: *appended_at, position: None };
-            records.entry(*dpu).or_insert_with(empty).crossings.push(*key);
+            records.entry(*dpu).or_insert_with(|| (Vec::new(), *appended_at)).0.push(*key);
         }
         let unknown: Vec<i32> = records.keys().filter(|dpu| !self.counters.contains_key(dpu)).copied().collect();
         for row in client.query(&self.load, &[&unknown])? {
@@ -70,7 +69,8 @@ impl Design for Ledger {
         }
         let mut transaction = client.transaction()?;
         let (mut openings, mut rows, mut ends) = (Openings::default(), Rows::default(), Ends::default());
-        for (dpu, record) in records {
+        for (dpu, (crossings, appended_at)) in records {
+            let record = Record { crossings: crossings.into(), heartbeat: None, appended_at, position: None };
             let counters = self.counters.entry(dpu).or_default();
             let changes = match fold(counters, &[record]) {
                 None => continue,

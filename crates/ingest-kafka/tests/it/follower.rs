@@ -128,7 +128,7 @@ impl Owner {
     async fn change(&mut self) -> Change {
         self.crossings += 1;
         let at = UnixMs::CLOCK_SET.plus_ms(self.crossings);
-        let record = Record { crossings: vec![Key::first_at(at)], heartbeat: None, appended_at: at, position: None };
+        let record = Record { crossings: vec![Key::first_at(at)].into(), heartbeat: None, appended_at: at, position: None };
         let commit = self.lane.prepare(&*self.store, &[(self.dpu.clone(), record)]).await.unwrap();
         let counters = commit.ledgers[0].counters.unwrap();
         self.store.commit(Arc::new(commit)).await.unwrap();

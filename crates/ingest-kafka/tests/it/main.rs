@@ -7,6 +7,8 @@ mod faults;
 #[cfg(test)]
 mod follower;
 #[cfg(test)]
+mod given_up;
+#[cfg(test)]
 mod group;
 #[cfg(test)]
 mod intake;

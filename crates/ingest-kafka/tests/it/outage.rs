@@ -55,7 +55,7 @@ async fn what_cannot_be_read_is_quarantined_and_what_overflows_waits(cluster: Cl
     // More than a lane holds, over a store that often fails: its partition is paused meanwhile.
     traffic.send(&cluster, 4_000);
     cluster.flush();
-    let lane = LaneConfig { queue_items: 64, batch_items: 64, ..LaneConfig::default() };
+    let lane = LaneConfig { queue_records: 64, batch_records: 64, ..LaneConfig::default() };
     let (running, metrics) = join_as(ConsumerConfig { lane, ..cluster.config() }, Arc::clone(&store) as Arc<dyn Store>).await;
     let running = running.unwrap();
     traffic.settles_in(&*store).await;

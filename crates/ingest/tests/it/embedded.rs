@@ -108,7 +108,7 @@ async fn a_store_that_halted_is_told_at_once_and_ends_the_wait_for_it() {
 #[tokio::test(start_paused = true)]
 async fn a_full_queue_refuses_soon() {
     let store = Arc::new(Steered::new());
-    let lane = LaneConfig { queue_items: 1, batch_items: 1, ..LaneConfig::default() };
+    let lane = LaneConfig { queue_records: 1, batch_records: 1, ..LaneConfig::default() };
     let intake = Arc::new(start(&store, clock(), EmbeddedConfig { lanes: 1, lane, ..EmbeddedConfig::default() }).await.unwrap());
     store.hold().await;
     let mut posts = tokio::task::JoinSet::new();

@@ -132,7 +132,7 @@ async fn a_lane_that_waits_for_room_gathers_more_and_commits_it_at_once() {
 #[tokio::test(start_paused = true)]
 async fn a_full_queue_gives_the_item_back() {
     let store = Arc::new(Steered::new());
-    let lane = lane(&store, LaneConfig { queue_items: 2, batch_items: 1, ..LaneConfig::default() });
+    let lane = lane(&store, LaneConfig { queue_records: 2, batch_records: 1, ..LaneConfig::default() });
     store.hold().await;
     let mut told = Vec::new();
     let refused = loop {
@@ -154,9 +154,55 @@ async fn a_full_queue_gives_the_item_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_queue_is_bounded_in_records() {
+    let store = Arc::new(Steered::new());
+    let metrics = Metrics::new(&prometheus::Registry::new()).unwrap();
+    let shared = Shared::new(Arc::clone(&store) as Arc<dyn Ledgers>, None, metrics.clone(), 1000);
+    let config = LaneConfig { queue_records: 4, batch_records: 5, ..LaneConfig::default() };
+    let lane = Lane::spawn(&tokio::runtime::Handle::current(), config, shared);
+    let of = |records: i64| item((0..records).map(|ms| ("a", record(&[plus(ms)]))).collect());
+    let refuses = |records| matches!(lane.try_submit(of(records).0), Err(Rejected::Full(_)));
+    store.hold().await;
+    let mut told = Vec::new();
+    // One is committed, and what comes after it waits.
+    for records in [1, 9] {
+        let (one, answer) = of(records);
+        lane.submit(one).await.unwrap();
+        told.push(answer);
+        while store.came.load(Ordering::SeqCst) < 1 {
+            tokio::task::yield_now().await;
+        }
+    }
+    assert_eq!((lane.depth(), metrics.queued()), (4, 4), "more than fits takes all there is");
+    assert!(refuses(1));
+    store.release();
+    told.pop().unwrap().await.unwrap();
+    assert_eq!((lane.depth(), metrics.queued()), (0, 0));
+    store.hold().await;
+    let came = store.came.load(Ordering::SeqCst);
+    for records in [1, 3] {
+        let (one, answer) = of(records);
+        lane.submit(one).await.unwrap();
+        told.push(answer);
+        while store.came.load(Ordering::SeqCst) == came {
+            tokio::task::yield_now().await;
+        }
+    }
+    assert!(refuses(2) && refuses(9));
+    let (last, _) = of(1);
+    assert!(lane.try_submit(last).is_ok() && refuses(1));
+    let (waits, _) = of(2);
+    let queueing = tokio::time::timeout(Duration::from_secs(1), lane.submit(waits));
+    assert!(queueing.await.is_err(), "there is no room until the commit is done");
+    assert_eq!(lane.drain(Duration::ZERO).await, Drained::Abandoned);
+    assert_eq!((lane.depth(), metrics.queued()), (0, 0));
+    assert!(lane.submit(of(2).0).await.is_err(), "who waits for room in a lane that has ended is told");
+}
+
+#[tokio::test(start_paused = true)]
 async fn draining_finishes_what_is_queued_or_abandons_it() {
     let store = Arc::new(Steered::new());
-    let finishing = lane(&store, LaneConfig { batch_items: 3, ..LaneConfig::default() });
+    let finishing = lane(&store, LaneConfig { batch_records: 3, ..LaneConfig::default() });
     let mut told = Vec::new();
     for i in 0..10 {
         let (one, answer) = item(vec![("a", record(&[plus(i)]))]);

@@ -9,4 +9,6 @@ mod lane;
 #[cfg(test)]
 mod order;
 #[cfg(test)]
+mod pieces;
+#[cfg(test)]
 mod steered;

@@ -15,12 +15,12 @@ use store::{Ledgers, MemoryStore};
 use crate::lane::item;
 use crate::steered::{at, dpu, record};
 
-const DPUS: [&str; 3] = ["a", "b", "c"];
+pub(crate) const DPUS: [&str; 3] = ["a", "b", "c"];
 
 /// One submitted item: records of some DPUs, and whether the lane is started anew after it.
 type Step = (Vec<(usize, Vec<Key>)>, bool);
 
-fn key() -> impl Strategy<Value = Key> {
+pub(crate) fn key() -> impl Strategy<Value = Key> {
     (0..4i64, 0..6i64, any::<bool>()).prop_map(|(day, ms, plus)| {
         let direction = if plus { Direction::Plus } else { Direction::Minus };
         Key { direction, ..Key::first_at(at(day * 86_400_000 + ms)) }
@@ -57,7 +57,7 @@ async fn run(store: &Arc<dyn Ledgers>, steps: &[Step], config: LaneConfig) -> u6
     accepted
 }
 
-async fn agrees_with_the_model(store: &dyn Ledgers, model: &BTreeMap<usize, BTreeSet<Key>>) {
+pub(crate) async fn agrees_with_the_model(store: &dyn Ledgers, model: &BTreeMap<usize, BTreeSet<Key>>) {
     for (i, keys) in model {
         let dpu = dpu(DPUS[*i]);
         let rows = store.crossings(&dpu, Key::first_at(UnixMs::MIN), UnixMs::MAX, usize::MAX).await.unwrap();
@@ -83,7 +83,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_interleaving_gives_the_naive_model(steps in steps(), batch_items in 1..6usize, batch_crossings in 1..20usize, seed in any::<u64>(), percent in 0..60u64) {
+    fn any_interleaving_gives_the_naive_model(steps in steps(), batch_records in 1..6usize, batch_crossings in 1..20usize, seed in any::<u64>(), percent in 0..60u64) {
         let mut model: BTreeMap<usize, BTreeSet<Key>> = BTreeMap::new();
         for (i, keys) in steps.iter().flat_map(|(records, _)| records) {
             model.entry(*i).or_default().extend(keys);
@@ -91,7 +91,7 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         runtime.block_on(async {
             let store: Arc<dyn Ledgers> = Arc::new(Faulty::new(MemoryStore::new(), seed, percent));
-            let accepted = run(&store, &steps, LaneConfig { batch_items, batch_crossings, queue_items: 4 }).await;
+            let accepted = run(&store, &steps, LaneConfig { batch_records, batch_crossings, queue_records: 4 }).await;
             assert_eq!(accepted, model.values().map(|keys| keys.len() as u64).sum::<u64>());
             agrees_with_the_model(&*store, &model).await;
         });

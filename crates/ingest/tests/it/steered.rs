@@ -119,7 +119,7 @@ pub(crate) fn dpu(name: &str) -> DpuId {
 }
 
 pub(crate) fn record(crossings: &[Key]) -> Record {
-    Record { crossings: crossings.to_vec(), heartbeat: None, appended_at: at(0), position: None }
+    Record { crossings: crossings.to_vec().into(), heartbeat: None, appended_at: at(0), position: None }
 }
 
 pub(crate) async fn keys(store: &dyn Ledgers, name: &str) -> Vec<Key> {

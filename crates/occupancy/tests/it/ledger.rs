@@ -97,7 +97,7 @@ proptest! {
         let (mut accepted, mut duplicate) = (0, 0);
         while !rest.is_empty() {
             let (batch, more) = rest.split_at((*cuts.next().unwrap()).min(rest.len()));
-            let records: Vec<Record> = batch.chunks(2).map(|keys| Record { crossings: keys.to_vec(), heartbeat: None, appended_at: at(0), position: None }).collect();
+            let records: Vec<Record> = batch.chunks(2).map(|keys| Record { crossings: keys.to_vec().into(), heartbeat: None, appended_at: at(0), position: None }).collect();
             for tally in kept.fold(&records).unwrap().tallies {
                 accepted += tally.accepted;
                 duplicate += tally.duplicate;
@@ -121,7 +121,7 @@ proptest! {
         openings_only in any::<bool>(),
     ) {
         // A fold that wrote its openings, or openings and rows, but not its counters; then the same again.
-        let record = |keys: &[Key]| vec![Record { crossings: keys.to_vec(), heartbeat: None, appended_at: at(0), position: None }];
+        let record = |keys: &[Key]| vec![Record { crossings: keys.to_vec().into(), heartbeat: None, appended_at: at(0), position: None }];
         let mut kept = Kept::default();
         kept.fold(&record(&keys));
         let counters = kept.counters;
@@ -146,7 +146,7 @@ fn plus(ms: i64) -> Key {
 #[test]
 fn records_the_ledger_holds_by_position_are_skipped() {
     let record = |epoch, offset, ms| Record {
-        crossings: vec![plus(ms)],
+        crossings: vec![plus(ms)].into(),
         heartbeat: None,
         appended_at: at(5),
         position: Some(Position { epoch, partition: 0, offset }),
@@ -163,7 +163,7 @@ fn records_the_ledger_holds_by_position_are_skipped() {
 
 #[test]
 fn a_stamp_rises_by_at_least_one_a_record_and_follows_the_append_time() {
-    let record = |appended| Record { crossings: vec![], heartbeat: None, appended_at: at(appended), position: None };
+    let record = |appended| Record { crossings: vec![].into(), heartbeat: None, appended_at: at(appended), position: None };
     let mut kept = Kept::default();
     assert_eq!(kept.fold(&[record(5), record(5), record(5)]).unwrap().counters.stamp_us, 5_002);
     assert_eq!(kept.fold(&[record(4)]).unwrap().counters.stamp_us, 5_003, "a clock that steps back");
@@ -174,10 +174,10 @@ fn a_stamp_rises_by_at_least_one_a_record_and_follows_the_append_time() {
 fn heard_is_the_latest_of_device_and_append_time() {
     let beat = |ms| Some(Heartbeat { at: at(ms), boot: 1, last_seq: 3 });
     let mut kept = Kept::default();
-    kept.fold(&[Record { crossings: vec![plus(10)], heartbeat: None, appended_at: at(100), position: None }]);
+    kept.fold(&[Record { crossings: vec![plus(10)].into(), heartbeat: None, appended_at: at(100), position: None }]);
     assert_eq!(kept.counters.heard, Some(at(10)));
-    kept.fold(&[Record { crossings: vec![], heartbeat: beat(500), appended_at: at(200), position: None }]);
+    kept.fold(&[Record { crossings: vec![].into(), heartbeat: beat(500), appended_at: at(200), position: None }]);
     assert_eq!(kept.counters.heard, Some(at(200)), "a fast clock is not heard ahead of its time");
-    kept.fold(&[Record { crossings: vec![plus(5)], heartbeat: beat(50), appended_at: at(300), position: None }]);
+    kept.fold(&[Record { crossings: vec![plus(5)].into(), heartbeat: beat(50), appended_at: at(300), position: None }]);
     assert_eq!((kept.counters.heard, kept.counters.heartbeat), (Some(at(200)), beat(500)));
 }

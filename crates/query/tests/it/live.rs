@@ -152,7 +152,7 @@ impl Case {
         let known = self.known.get_mut(dpu).unwrap();
         let set: BTreeSet<Key> = known.versions.last().unwrap().iter().chain(&crossings).copied().collect();
         known.versions.push(set);
-        let record = Record { crossings, heartbeat, appended_at: minute(0), position: None };
+        let record = Record { crossings: crossings.into(), heartbeat, appended_at: minute(0), position: None };
         let commit = self.owner.prepare(&*self.store.inner, &[(dpu.clone(), record)]).await.unwrap();
         let from = if self.owned.insert(dpu.clone()) { Some(UnixMs::MIN) } else { first };
         let change = Change { dpu: dpu.clone(), counters: commit.ledgers[0].counters.unwrap(), from };

@@ -47,7 +47,7 @@ pub(crate) async fn folded(
 ) -> Commit {
     let dpu: DpuId = id(dpu);
     let counters: Counters = store.counters(std::slice::from_ref(&dpu)).await.unwrap().pop().unwrap().unwrap_or_default();
-    let record = Record { crossings, heartbeat, appended_at, position: None };
+    let record = Record { crossings: crossings.into(), heartbeat, appended_at, position: None };
     let changes = match fold(&counters, &[record]).unwrap() {
         Fold::Append(changes) => changes,
         Fold::Merge(merge) => {

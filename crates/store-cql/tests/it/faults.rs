@@ -66,7 +66,7 @@ async fn run<S: store::Store>(seed: u64, store: &Faulty<S>) {
     store.land().await.unwrap();
     let mut first: BTreeMap<Key, UnixMs> = BTreeMap::new();
     for (_, record) in &log {
-        for key in &record.crossings {
+        for key in record.crossings.iter() {
             first.entry(*key).or_insert(record.appended_at);
         }
     }

@@ -17,7 +17,7 @@ fn at(day: i64, ms: i64) -> UnixMs {
 }
 
 fn record(crossings: Vec<Key>) -> Record {
-    Record { crossings, heartbeat: None, appended_at: at(20_000, 0), position: None }
+    Record { crossings: crossings.into(), heartbeat: None, appended_at: at(20_000, 0), position: None }
 }
 
 fn dpu(n: usize) -> DpuId {

@@ -33,7 +33,7 @@ pub fn log_of(seed: u64, dpus: u64, crossings: u64) -> Vec<(DpuId, Record)> {
     log.push((dpu("lonely"), Vec::new(), Some(Heartbeat { at: at(1, 6), boot: 2, last_seq: 9 })));
     let record = |(offset, (dpu, crossings, heartbeat)): (i64, (DpuId, Vec<Key>, Option<Heartbeat>))| {
         let position = Some(Position { epoch: 2, partition: 1, offset });
-        (dpu, Record { crossings, heartbeat, appended_at: UnixMs::CLOCK_SET.plus_ms(DAY_MS + offset), position })
+        (dpu, Record { crossings: crossings.into(), heartbeat, appended_at: UnixMs::CLOCK_SET.plus_ms(DAY_MS + offset), position })
     };
     (0..).zip(log).map(record).collect()
 }

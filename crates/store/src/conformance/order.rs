@@ -68,10 +68,12 @@ fn records(case: &Case, ids: &[DpuId]) -> Vec<(DpuId, Record)> {
     let mut room = 0;
     for (dpu, key) in &case.arrivals {
         match records.last_mut() {
-            Some((last, record)) if *last == ids[*dpu] && room > 0 => record.crossings.push(*key),
+            Some((last, record)) if *last == ids[*dpu] && room > 0 => {
+                record.crossings = record.crossings.iter().copied().chain([*key]).collect();
+            }
             _ => {
                 room = *sizes.next().unwrap();
-                let record = Record { crossings: vec![*key], heartbeat: None, appended_at: appended_at(), position: None };
+                let record = Record { crossings: vec![*key].into(), heartbeat: None, appended_at: appended_at(), position: None };
                 records.push((ids[*dpu].clone(), record));
             }
         }

@@ -19,7 +19,7 @@ pub async fn totals_follow_the_days(subject: &mut impl Subject) {
     let (store, id) = (subject.store(), dpu("d1"));
     let day_ms = occupancy::time::DAY_MS;
     let crossings = vec![key(-3, 0, true), key(-3, day_ms - 1, true), key(-1, 5, false), key(0, 0, true), key(7, 9, true)];
-    let record = Record { crossings, heartbeat: None, appended_at: at(20, 0), position: None };
+    let record = Record { crossings: crossings.into(), heartbeat: None, appended_at: at(20, 0), position: None };
     Lane::default().take(store, &[(id.clone(), record)]).await.unwrap();
     let expected = [
         (UnixMs::MIN, totals(0, 0)),
@@ -46,7 +46,10 @@ pub async fn totals_follow_the_days(subject: &mut impl Subject) {
 /// A row tells whether anything of its day came before it: it is written anew then, with a newer stamp.
 pub async fn a_row_tells_whether_what_comes_before_it_changed(subject: &mut impl Subject) {
     let (store, id) = (subject.store(), dpu("d1"));
-    let record = |crossings| [(id.clone(), Record { crossings, heartbeat: None, appended_at: at(20, 0), position: None })];
+    let record = |crossings: Vec<Key>| {
+        let crossings = crossings.into();
+        [(id.clone(), Record { crossings, heartbeat: None, appended_at: at(20, 0), position: None })]
+    };
     let mut lane = Lane::default();
     for crossings in [vec![key(3, 9, true)], vec![key(4, 10, true), key(4, 20, false)], vec![key(4, 30, true)]] {
         lane.take(store, &record(crossings)).await.unwrap();
@@ -118,7 +121,7 @@ pub async fn tails_hold_what_a_merge_needs(subject: &mut impl Subject) {
 pub async fn crossings_come_in_pages(subject: &mut impl Subject) {
     let (store, id) = (subject.store(), dpu("d1"));
     let keys: Vec<Key> = (0..20).map(|i| key(i / 7 - 1, i64::from(i), i % 3 == 0)).collect();
-    let records = |id: &str| (dpu(id), Record { crossings: keys.clone(), heartbeat: None, appended_at: at(20, 0), position: None });
+    let records = |id: &str| (dpu(id), Record { crossings: keys.clone().into(), heartbeat: None, appended_at: at(20, 0), position: None });
     // Neighbours whose ids begin alike must not leak in.
     Lane::default().take(store, &["d", "d1", "d10", "d1-", "d2"].map(records)).await.unwrap();
     for limit in [1, 3, 7, 20, usize::MAX] {
@@ -145,7 +148,7 @@ pub async fn crossings_come_in_pages(subject: &mut impl Subject) {
 pub async fn dpus_come_in_pages(subject: &mut impl Subject) {
     let store = subject.store();
     let ids = ["10", "2", "A", "a", "a-b", "a.b", "a:", "aa", "b"].map(dpu);
-    let record = Record { crossings: vec![key(0, 0, true)], heartbeat: None, appended_at: at(20, 0), position: None };
+    let record = Record { crossings: vec![key(0, 0, true)].into(), heartbeat: None, appended_at: at(20, 0), position: None };
     for id in ids.iter().rev() {
         Lane::default().take(store, &[(id.clone(), record.clone())]).await.unwrap();
     }

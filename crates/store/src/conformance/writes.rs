@@ -21,7 +21,7 @@ fn log(id: &DpuId) -> Vec<(DpuId, Record)> {
         vec![key(9, 0, true), key(1, 3, false)],
     ];
     let record = |(i, crossings): (usize, Vec<_>)| Record {
-        crossings,
+        crossings: crossings.into(),
         heartbeat: (i == 3).then(|| Heartbeat { at: at(4, 6), boot: 2, last_seq: 9 }),
         appended_at: at(10, i as i64 / 2),
         position: Some(Position { epoch: 1, partition: 7, offset: i as i64 }),

@@ -71,7 +71,7 @@ async fn a_copy_given_up_amid_its_writes_goes_on() {
 fn later(dpu: &str, ms: i64, offset: i64) -> Record {
     let position = Some(Position { epoch: 2, partition: 1, offset });
     let at = UnixMs::CLOCK_SET.plus_ms(ms);
-    Record { crossings: vec![Key { boot: dpu.len() as u64, ..Key::first_at(at) }], heartbeat: None, appended_at: at, position }
+    Record { crossings: vec![Key { boot: dpu.len() as u64, ..Key::first_at(at) }].into(), heartbeat: None, appended_at: at, position }
 }
 
 #[tokio::test]

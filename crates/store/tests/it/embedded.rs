@@ -15,8 +15,12 @@ fn error(path: &Path) -> OpenError {
 }
 
 async fn put_one(store: &FjallStore) -> Result<(), StoreError> {
-    let record =
-        Record { crossings: vec![Key::first_at(UnixMs::CLOCK_SET)], heartbeat: None, appended_at: UnixMs::CLOCK_SET, position: None };
+    let record = Record {
+        crossings: vec![Key::first_at(UnixMs::CLOCK_SET)].into(),
+        heartbeat: None,
+        appended_at: UnixMs::CLOCK_SET,
+        position: None,
+    };
     Lane::default().take(store, &[("d1".parse().unwrap(), record)]).await
 }
 

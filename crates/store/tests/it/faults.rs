@@ -46,8 +46,12 @@ async fn a_late_write_lands_when_told_to() {
     for seed in 0..100 {
         let store = Faulty::new(MemoryStore::new(), seed, 100);
         let dpu = "d1".parse().unwrap();
-        let record =
-            Record { crossings: vec![Key::first_at(UnixMs::CLOCK_SET)], heartbeat: None, appended_at: UnixMs::CLOCK_SET, position: None };
+        let record = Record {
+            crossings: vec![Key::first_at(UnixMs::CLOCK_SET)].into(),
+            heartbeat: None,
+            appended_at: UnixMs::CLOCK_SET,
+            position: None,
+        };
         let refused = Lane::default().take(&store, &[(dpu, record)]).await.is_err();
         let dpu = "d1".parse().unwrap();
         let before = ledger(store.inner(), &dpu).await;

@@ -62,7 +62,10 @@ impl Log {
             let heartbeat =
                 beats.then(|| Heartbeat { at: UnixMs::new(rng.below(9).cast_signed() * DAY_MS).unwrap(), boot: 1, last_seq: i as u64 });
             now += [0, 0, 0, 1, 3][usize::try_from(rng.below(5)).unwrap()];
-            records.push((ids[dpu].clone(), Record { crossings, heartbeat, appended_at: UnixMs::new(now).unwrap(), position: None }));
+            records.push((
+                ids[dpu].clone(),
+                Record { crossings: crossings.into(), heartbeat, appended_at: UnixMs::new(now).unwrap(), position: None },
+            ));
         }
         let cut = if rng.percent(40) { 1 + usize::try_from(rng.below(n as u64)).unwrap() } else { n };
         for (i, (_, record)) in records.iter_mut().enumerate().filter(|_| broken != Broken::NoPosition) {
@@ -247,7 +250,7 @@ async fn differences(store: &dyn Store, log: &Log, id: &DpuId) -> Vec<String> {
     let mine: Vec<&Record> = log.records.iter().filter(|(dpu, _)| dpu == id).map(|(_, record)| record).collect();
     let mut first: BTreeMap<Key, UnixMs> = BTreeMap::new();
     for record in &mine {
-        for key in &record.crossings {
+        for key in record.crossings.iter() {
             first.entry(*key).or_insert(record.appended_at);
         }
     }

@@ -32,7 +32,10 @@ fn log(rng: &mut Rng, dpus: &[DpuId]) -> Vec<(DpuId, Record)> {
         if let Some((_, earlier)) = log.last().filter(|_| rng.percent(20)) {
             crossings.extend_from_slice(&earlier.crossings);
         }
-        log.push((dpu, Record { crossings, heartbeat: None, appended_at: UnixMs::new(now + 900).unwrap(), position: None }));
+        log.push((
+            dpu,
+            Record { crossings: crossings.into(), heartbeat: None, appended_at: UnixMs::new(now + 900).unwrap(), position: None },
+        ));
     }
     log
 }

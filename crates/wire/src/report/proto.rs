@@ -9,10 +9,11 @@ use serde_json::Value;
 use super::json::{WrittenCrossing, WrittenHeartbeat, bad_crossing, bad_heartbeat};
 use crate::{Bad, Report, WireError, v1};
 
-/// Reads a report.
-pub(super) fn decode(payload: &[u8]) -> Result<Report, WireError> {
+/// Reads a report, by way of one whose memory is used again.
+pub(super) fn decode(read: &mut v1::Report, payload: &[u8]) -> Result<Report, WireError> {
     let no_report = |detail: String| WireError(format!("neither a protobuf nor a JSON report: {detail}"));
-    let read = v1::Report::decode(payload).map_err(|error| no_report(error.to_string()))?;
+    read.clear();
+    read.merge(payload).map_err(|error| no_report(error.to_string()))?;
     let dpu: DpuId = read.dpu_id.parse().map_err(|error| no_report(format!("dpu_id: {error}")))?;
     let boot = counter("boot", read.boot).map_err(WireError)?;
     let mut crossings = Vec::with_capacity(read.crossings.len() + 1);

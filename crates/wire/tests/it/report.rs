@@ -5,7 +5,7 @@ use occupancy::time::UnixMs;
 use proptest::collection::vec;
 use proptest::prelude::{any, prop_assert_eq, proptest};
 use proptest::sample::Index;
-use wire::report::{decode, decode_body, encode, encode_json};
+use wire::report::{Decoder, decode, decode_body, encode, encode_json};
 use wire::{Bad, Report};
 
 use crate::{golden, strategy};
@@ -276,6 +276,18 @@ proptest! {
         prop_assert_eq!(decode(&encode(&report)), Ok(report.clone()));
         prop_assert_eq!(decode(&encode_json(&report)), Ok(report.clone()));
         prop_assert_eq!(decode_body(&encode_json(&report)), Ok(vec![Ok(report)]));
+    }
+
+    #[test]
+    fn a_decoder_keeps_nothing_of_what_it_read_before(reports in vec((strategy::report(), any::<bool>(), any::<bool>(), any::<Index>()), 1..6)) {
+        let mut decoder = Decoder::default();
+        for (report, json, damaged, cut) in reports {
+            let mut payload = if json { encode_json(&report) } else { encode(&report) };
+            if damaged {
+                payload.truncate(cut.index(payload.len()));
+            }
+            prop_assert_eq!(decoder.decode(&payload), decode(&payload));
+        }
     }
 
     #[test]

@@ -1,0 +1,87 @@
+//! The limit of what is seen soon: when a bare consumer of the same topic hears of the same crossings, at the same time.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, bail};
+use rdkafka::Message;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+
+use super::{LOOK, PATIENCE, Path};
+use crate::figure::Latencies;
+use crate::kafka::PARTITIONS;
+
+/// How long it waits for a record before it looks whether it is still wanted.
+const IDLE: Duration = Duration::from_millis(50);
+
+/// A consumer that does nothing but listen.
+pub(super) struct Heard {
+    /// Since when somebody waits, by the record's key, and how long those took that came.
+    state: Arc<Mutex<State>>,
+    done: Arc<AtomicBool>,
+    thread: JoinHandle<Result<()>>,
+}
+
+#[derive(Default)]
+struct State {
+    awaited: HashMap<String, Instant>,
+    each: Latencies,
+}
+
+impl Heard {
+    /// Listens to what is produced from now on.
+    pub(super) fn start(path: &Path<'_>) -> Result<Self> {
+        let consumer: BaseConsumer = super::consumer(&path.engines.brokers, &format!("{}.heard", path.topic)).create()?;
+        let mut list = TopicPartitionList::new();
+        for partition in 0..PARTITIONS {
+            list.add_partition_offset(&path.topic, partition, Offset::End)?;
+        }
+        consumer.assign(&list)?;
+        let (state, done) = (Arc::new(Mutex::new(State::default())), Arc::new(AtomicBool::new(false)));
+        let (told, stop) = (state.clone(), done.clone());
+        let thread = std::thread::spawn(move || {
+            while !stop.load(Ordering::Relaxed) {
+                let Some(message) = consumer.poll(IDLE).transpose()? else { continue };
+                let key = String::from_utf8_lossy(message.key().unwrap_or_default());
+                let State { awaited, each } = &mut *told.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some(since) = awaited.remove(&*key) {
+                    each.push(since.elapsed());
+                }
+            }
+            Ok(())
+        });
+        Ok(Self { state, done, thread })
+    }
+
+    /// Waits for the next record with a key, as of an instant.
+    pub(super) fn listen(&self, key: String, since: Instant) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).awaited.insert(key, since);
+    }
+
+    /// How long each took since the last time this was asked, once all that is awaited was heard of.
+    pub(super) async fn each(&self) -> Result<Latencies> {
+        let begun = Instant::now();
+        loop {
+            let open = {
+                let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+                if state.awaited.is_empty() {
+                    return Ok(std::mem::take(&mut state.each));
+                }
+                state.awaited.len()
+            };
+            if begun.elapsed() > PATIENCE {
+                bail!("a bare consumer did not hear of {open} crossings in {PATIENCE:?}");
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    pub(super) fn stop(self) -> Result<()> {
+        self.done.store(true, Ordering::Relaxed);
+        self.thread.join().map_err(|_| anyhow!("it panicked")).and_then(|done| done).context("the bare consumer failed")
+    }
+}
