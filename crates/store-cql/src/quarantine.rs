@@ -10,7 +10,6 @@ use crate::CqlStore;
 use crate::read::cql_limit;
 use crate::session::{all_of, first_of};
 use crate::value::{corrupt, instant, timestamp};
-use crate::write::by_partition;
 
 /// How many offsets share a bucket.
 const BUCKET_OFFSETS: i64 = 1 << 16;
@@ -42,8 +41,8 @@ impl CqlStore {
     /// Writes the directory first, so that no row is ever out of reach.
     pub(crate) async fn write_quarantine(&self, all: &[Quarantined]) -> Result<(), StoreError> {
         let buckets: BTreeSet<(Bucket, i64)> = all.iter().map(|one| (bucket(&one.source), stamp_us(one))).collect();
-        let rows = buckets.into_iter().map(|((topic, partition, bucket), stamp_us)| ((), (topic, partition, bucket, stamp_us)));
-        self.write_partitions(&self.statements.put_bucket, by_partition(rows)).await?;
+        let rows = buckets.into_iter().map(|((topic, partition, bucket), stamp_us)| (topic, partition, bucket, stamp_us));
+        self.write_rows(&self.statements.put_bucket, rows.collect(), |_| ()).await?;
         all_of(all.iter().map(|one| self.write_quarantined(one)).collect(), AT_ONCE).await.map(drop)
     }
 

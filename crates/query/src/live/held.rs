@@ -15,6 +15,9 @@
 //! newer than any before. What the held counters tell was durable before the row was read; so if its stamp is not newer
 //! than theirs, it says what it said when they were written, and goes with the past totals held. A row that is newer, if
 //! only by a commit nobody was told of yet, does not: then all is read from the store.
+//!
+//! This is as true as what the store holds: rows that several owners, cut off, left half written may count crossings which
+//! others do not yet count, here as there, until the log delivers these again.
 
 use std::collections::HashMap;
 

@@ -77,7 +77,7 @@ async fn a_late_crossing_between_the_look_into_memory_and_the_row_is_in_both_end
             let live = Arc::clone(&case.live);
             let then = Box::new(move || {
                 if told {
-                    live.take(change)
+                    live.take(change);
                 }
             });
             case.store.meanwhile(Meanwhile { commit, then });
