@@ -15,10 +15,14 @@ pub struct Item<A> {
     pub ack: A,
 }
 
+/// How many crossings, taken in or kept out, count as a record: what is bounded in records is to be bounded in memory.
+const A_RECORD: usize = 16;
+
 impl<A> Item<A> {
-    /// How much it counts where records are counted: input that is only quarantined is something too.
+    /// How much it counts where records are counted.
     pub(crate) fn weight(&self) -> usize {
-        self.records.len().max(1)
+        let crossings: usize = self.records.iter().map(|(_, record)| record.crossings.len()).sum();
+        self.records.len().max((crossings + self.quarantine.len()).div_ceil(A_RECORD)).max(1)
     }
 }
 
@@ -33,4 +37,35 @@ pub struct Outcome {
 pub trait Ack: Send + 'static {
     /// The item is durable.
     fn durable(self, outcome: Outcome);
+}
+
+#[cfg(test)]
+mod tests {
+    use occupancy::crossing::Key;
+    use occupancy::time::UnixMs;
+    use store::{Reason, Source};
+
+    use super::*;
+
+    #[test]
+    fn what_an_item_holds_counts() {
+        let item = |records: &[usize], kept_out: usize| {
+            let record = |crossings: &usize| {
+                let crossings = vec![Key::first_at(UnixMs::MIN); *crossings].into();
+                ("d1".parse().unwrap(), Record { crossings, heartbeat: None, appended_at: UnixMs::MIN, position: None })
+            };
+            let quarantined = Quarantined {
+                source: Source { topic: "t".to_owned(), partition: 0, offset: 0, index: 0 },
+                reason: Reason::ClockUnset,
+                detail: String::new(),
+                dpu: None,
+                received_at: UnixMs::MIN,
+                payload: Vec::new(),
+                replayed_at: None,
+            };
+            Item { records: records.iter().map(record).collect(), quarantine: vec![quarantined; kept_out], ack: () }.weight()
+        };
+        assert_eq!([item(&[], 0), item(&[1], 0), item(&[0, 16, 1], 0)], [1, 1, 3]);
+        assert_eq!([item(&[10_000], 0), item(&[1], 10_000), item(&[], 17)], [625, 626, 2]);
+    }
 }

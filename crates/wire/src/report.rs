@@ -29,6 +29,9 @@ pub fn decode(payload: &[u8]) -> Result<Report, WireError> {
     Decoder::default().decode(payload)
 }
 
+/// The memory of how many crossings is kept: one record with many more is no reason to hold so much for good.
+const MOST_KEPT: usize = 1024;
+
 /// Reads one record after the other, and keeps the memory it reads them into.
 #[derive(Debug, Default)]
 pub struct Decoder(v1::Report);
@@ -40,7 +43,14 @@ impl Decoder {
     /// It is neither protobuf nor JSON, or names no DPU.
     pub fn decode(&mut self, payload: &[u8]) -> Result<Report, WireError> {
         // A protobuf report begins with white space too, the tag of `dpu_id`, but an id never begins with a brace.
-        if first(payload) == Some(b'{') { json::decode(json::text(payload)?) } else { proto::decode(&mut self.0, payload) }
+        if first(payload) == Some(b'{') {
+            return json::decode(json::text(payload)?);
+        }
+        let report = proto::decode(&mut self.0, payload);
+        if self.0.crossings.capacity() > MOST_KEPT {
+            self.0 = v1::Report::default();
+        }
+        report
     }
 }
 

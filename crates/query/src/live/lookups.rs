@@ -90,7 +90,10 @@ impl<'a> Lookups<'a> {
             }
         }
         for keep in self.keep.values_mut() {
-            keep.read.extend(keep.day.take().zip(read.next()));
+            // One was read for those that have a day, and for no others.
+            if let Some(day) = keep.day.take() {
+                keep.read.extend(read.next().map(|totals| (day, totals)));
+            }
         }
     }
 

@@ -85,3 +85,33 @@ async fn a_late_crossing_between_the_look_into_memory_and_the_row_is_in_both_end
         }
     }
 }
+
+/// Several DPUs become worth keeping in one call: one that is asked for now, of which no day is kept, comes before others.
+#[tokio::test(start_paused = true)]
+async fn what_is_kept_of_several_dpus_is_of_each() {
+    let mut case = Case::new();
+    let [quiet, first, second] = [0, 1, 2].map(|dpu| case.dpu(dpu));
+    for (dpu, before_the_day) in [(&quiet, 1), (&first, 5), (&second, 9)] {
+        for at in (0..before_the_day).map(|n| n - 100).chain([10]) {
+            commit(&mut case, dpu, at).await;
+        }
+    }
+    for dpu in [&first, &second] {
+        for at in [20, 30, 40] {
+            commit(&mut case, dpu, at).await;
+        }
+    }
+    case.restart().await;
+    case.confirm();
+    let ask = async |lookups: &[(&DpuId, i64)]| {
+        let asked: Vec<(DpuId, UnixMs)> = lookups.iter().map(|(dpu, at)| (DpuId::clone(dpu), minute(*at))).collect();
+        assert_eq!(case.live.totals(&asked).await, case.store.inner.totals(&asked).await, "{lookups:?}");
+    };
+    ask(&[(&first, 15), (&first, 25), (&second, 15), (&second, 25)]).await;
+    ask(&[(&quiet, 5), (&quiet, 35), (&first, 15), (&first, 35), (&second, 15), (&second, 35)]).await;
+    let rows = case.store.rows();
+    for at in [0, 15, 21, 31] {
+        ask(&[(&quiet, 5), (&first, at), (&second, at)]).await;
+    }
+    assert!(case.store.rows() > rows, "rows go with what is held");
+}
