@@ -37,8 +37,8 @@ struct Engines<'a> {
     /// `cql://HOST,HOST`.
     nodes: String,
     session: Session,
-    /// Tells this run's topics and keyspaces from those of others.
-    run: u32,
+    /// Tells this run's topics and keyspaces from those of others, and those of one size from those of another.
+    run: String,
 }
 
 /// A topic and a keyspace, both new.
@@ -55,7 +55,7 @@ pub(crate) async fn measure(program: &Program, args: &Args, plan: &Plan) -> Resu
     let hosts = cql::hosts(store)?;
     let session = cql::connect(hosts.split(',')).await?;
     let (brokers, nodes) = (brokers.clone(), format!("cql://{hosts}"));
-    let engines = Engines { program, brokers, nodes, session, run: std::process::id() };
+    let engines = Engines { program, brokers, nodes, session, run: format!("{}_{}", std::process::id(), plan.reporting_dpus) };
     let mut figures = engines.size()?;
     if args.wants(Part::Backlog) {
         figures.extend(backlog::drained(&engines, plan).await?);
