@@ -3,18 +3,16 @@
 //! Past counts are those of a history that nothing adds to, so each is known. People only enter the halls that are counted
 //! now: a count must lie between those whose posts were answered before it was asked for, and those posted when it came.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use occupancy::time::{DAY_MS, UnixMs};
-use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
 use crate::args::Plan;
-use crate::client::{Connection, post_all, raw_of, request};
-use crate::figure::{Aim, Figure, Latencies};
+use crate::client::{Connection, post_all, raw_of, request, steadily};
+use crate::figure::{Aim, Figure};
 use crate::fleet::{Fleet, mix, now};
 use crate::ingest::{BATCH, bodies};
 use crate::served::{Program, Served};
@@ -39,7 +37,6 @@ struct Load {
     served: Served,
     fleet: Fleet,
     halls: Vec<Hall>,
-    reads: usize,
 }
 
 /// What a count is asked for.
@@ -60,11 +57,23 @@ pub(crate) async fn measured(program: &Program, plan: &Plan) -> Result<Vec<Figur
     served.put_topology(&fleet.topology()).await?;
     served.put_root("now", &halls()?).await?;
     post_all(served.address, bodies(&fleet, 0..fleet.per_dpu, plan.connections, BATCH)?).await?;
-    let load = Load { served, fleet, halls: (0..DPUS).map(|_| Hall::default()).collect(), reads: READS_PER_S * plan.mixed_s };
-    let load = Arc::new(load);
+    let load = Load { served, fleet, halls: (0..DPUS).map(|_| Hall::default()).collect() };
     let busy_s = load.served.busy_s()?;
     let start = Instant::now() + Duration::from_millis(100);
-    let (posts, [at_now, yesterday, random]) = tokio::try_join!(posting(&load, start, POSTS_PER_S * plan.mixed_s), reading(&load, start))?;
+    let address = load.served.address;
+    let post = async |connection: &mut Connection, i| load.post(connection, i).await;
+    // The kinds take turns.
+    let counts = async |place: usize, when: When| {
+        let start = start + Duration::from_secs_f64(place as f64 / READS_PER_S as f64);
+        let ask = async |connection: &mut Connection, i| load.ask(connection, when, mix((3 * i + place) as u64)).await;
+        steadily(address, OPEN, start, READS_PER_S as f64 / 3.0, READS_PER_S / 3 * plan.mixed_s, ask).await
+    };
+    let (posts, at_now, yesterday, random) = tokio::try_join!(
+        steadily(address, OPEN, start, POSTS_PER_S as f64, POSTS_PER_S * plan.mixed_s, post),
+        counts(0, When::Now),
+        counts(1, When::Yesterday),
+        counts(2, When::Random),
+    )?;
     let busy = (load.served.busy_s()? - busy_s) / start.elapsed().as_secs_f64();
     load.served.check(&load.fleet).await?;
     let mut connection = Connection::to(load.served.address).await?;
@@ -78,7 +87,7 @@ pub(crate) async fn measured(program: &Program, plan: &Plan) -> Result<Vec<Figur
         figures.push(Figure::new(format!("mixed: {what}, p50"), each.percentile_ms(50), "ms"));
         figures.push(Figure::new(format!("mixed: {what}, p99"), each.percentile_ms(99), "ms").aim(Aim::AtMost(10.0)));
     }
-    Arc::into_inner(load).context("something still asks")?.served.stop()?;
+    load.served.stop()?;
     Ok(figures)
 }
 
@@ -92,56 +101,6 @@ fn halls() -> Result<String> {
     Ok(format!(
         r#"{{"space":[{{"id":"now","time_zone":"UTC"}},{spaces}],"reset":[{{"space":"now","at":"{hour:02}:00","from":"2024-01-01T00:00:00Z"}}],"doorway":[{doorways}],"installation":[{hung}]}}"#
     ))
-}
-
-/// One crossing a post, at a rate whatever is answered.
-async fn posting(load: &Arc<Load>, start: Instant, posts: usize) -> Result<Latencies> {
-    let mut tasks: JoinSet<Result<Latencies>> = JoinSet::new();
-    for first in 0..OPEN {
-        let (load, mut connection) = (Arc::clone(load), Connection::to(load.served.address).await?);
-        tasks.spawn(async move {
-            let mut each = Latencies::default();
-            for i in (first..posts).step_by(OPEN) {
-                let due = start + Duration::from_secs_f64(i as f64 / POSTS_PER_S as f64);
-                sleep_until(due).await;
-                load.post(&mut connection, i).await?;
-                each.push(due.elapsed());
-            }
-            Ok(each)
-        });
-    }
-    let mut each = Latencies::default();
-    while let Some(done) = tasks.join_next().await {
-        each.extend(done??);
-    }
-    Ok(each)
-}
-
-/// Counts of each kind in turn, at a rate whatever is answered.
-async fn reading(load: &Arc<Load>, start: Instant) -> Result<[Latencies; 3]> {
-    let mut tasks: JoinSet<Result<[Latencies; 3]>> = JoinSet::new();
-    for first in 0..OPEN {
-        let (load, mut connection) = (Arc::clone(load), Connection::to(load.served.address).await?);
-        tasks.spawn(async move {
-            let mut each = [(); 3].map(|()| Latencies::default());
-            for i in (first..load.reads).step_by(OPEN) {
-                let due = start + Duration::from_secs_f64(i as f64 / READS_PER_S as f64);
-                sleep_until(due).await;
-                for ((kind, when), each) in [When::Now, When::Yesterday, When::Random].into_iter().enumerate().zip(&mut each) {
-                    if i % 3 == kind {
-                        load.ask(&mut connection, when, mix(i as u64)).await?;
-                        each.push(due.elapsed());
-                    }
-                }
-            }
-            Ok(each)
-        });
-    }
-    let mut all = [(); 3].map(|()| Latencies::default());
-    while let Some(done) = tasks.join_next().await {
-        all.iter_mut().zip(done??).for_each(|(all, each)| all.extend(each));
-    }
-    Ok(all)
 }
 
 impl Load {

@@ -7,10 +7,10 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use occupancy::time::{DAY_MS, UnixMs};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
 use crate::args::Plan;
-use crate::client::{Connection, Post, post_all, raw_of, request};
+use crate::client::{Connection, Post, post_all, raw_of, request, steadily};
 use crate::figure::{Aim, Figure, Latencies, median};
 use crate::fleet::{Fleet, mix, now};
 use crate::served::{Program, Served};
@@ -36,6 +36,12 @@ impl Asked {
         let answer = connection.succeed(&question(room)).await?;
         let Some(right) = self.raw.get(room) else { return Ok(()) };
         if raw_of(answer)? == *right { Ok(()) } else { bail!("WRONG COUNT: room-{room}: {answer}, but {right} is right") }
+    }
+
+    /// So many a second.
+    async fn steadily(&self, rate: f64, reads: usize) -> Result<Latencies> {
+        let start = Instant::now() + Duration::from_millis(100);
+        steadily(self.address, OPEN, start, rate, reads, async |connection, i| self.ask(connection, i).await).await
     }
 }
 
@@ -83,8 +89,8 @@ pub(crate) async fn measured(program: &Program, plan: &Plan) -> Result<Vec<Figur
     let each = Figure::new("counts of a room, now", rate, "reads/s").beside("bare HTTP", median(at_bare.rates));
     let share = Figure::new("the same, as a share of bare HTTP, median of rounds", share, "times").aim(Aim::AtLeast(0.7));
     let asked = (rate / 2.0 * plan.half_load_s as f64) as usize;
-    let mut half = steadily(&ours, rate / 2.0, asked).await?;
-    let mut bare_half = steadily(&bare, rate / 2.0, asked).await?;
+    let mut half = ours.steadily(rate / 2.0, asked).await?;
+    let mut bare_half = bare.steadily(rate / 2.0, asked).await?;
     let name = |share| format!("counts of a room, now, at half of that load, from when each was due, {share}");
     let beside = "bare HTTP at as many a second";
     let p50 = Figure::new(name("p50"), half.percentile_ms(50), "ms").beside(beside, bare_half.percentile_ms(50));
@@ -136,33 +142,4 @@ async fn at_most(asked: &Asked, connections: usize, reads: usize) -> Result<f64>
         done??;
     }
     Ok(reads as f64 / start.elapsed().as_secs_f64())
-}
-
-/// So many a second, whether or not those before are answered: each takes from the moment it was due, so that what one late
-/// answer holds up is counted too. The timer may be late by 1 ms, which counts as the server's.
-async fn steadily(asked: &Asked, rate: f64, reads: usize) -> Result<Latencies> {
-    let mut reading: JoinSet<Result<Latencies>> = JoinSet::new();
-    let mut open = Vec::with_capacity(OPEN);
-    for _ in 0..OPEN {
-        open.push(Connection::to(asked.address).await?);
-    }
-    let start = Instant::now() + Duration::from_millis(100);
-    for (first, mut connection) in open.into_iter().enumerate() {
-        let asked = asked.clone();
-        reading.spawn(async move {
-            let mut each = Latencies::default();
-            for i in (first..reads).step_by(OPEN) {
-                let due = start + Duration::from_secs_f64(i as f64 / rate);
-                sleep_until(due).await;
-                asked.ask(&mut connection, i).await?;
-                each.push(due.elapsed());
-            }
-            Ok(each)
-        });
-    }
-    let mut each = Latencies::default();
-    while let Some(done) = reading.join_next().await {
-        each.extend(done??);
-    }
-    Ok(each)
 }

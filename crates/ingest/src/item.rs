@@ -19,10 +19,14 @@ pub struct Item<A> {
 const A_RECORD: usize = 16;
 
 impl<A> Item<A> {
+    /// How many crossings its records hold.
+    pub(crate) fn crossings(&self) -> usize {
+        self.records.iter().map(|(_, record)| record.crossings.len()).sum()
+    }
+
     /// How much it counts where records are counted.
     pub(crate) fn weight(&self) -> usize {
-        let crossings: usize = self.records.iter().map(|(_, record)| record.crossings.len()).sum();
-        self.records.len().max((crossings + self.quarantine.len()).div_ceil(A_RECORD)).max(1)
+        self.records.len().max((self.crossings() + self.quarantine.len()).div_ceil(A_RECORD)).max(1)
     }
 }
 

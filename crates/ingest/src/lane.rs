@@ -310,8 +310,7 @@ impl<A: Ack> Worker<A> {
     fn batch(&self) -> (usize, usize, usize) {
         let (mut items, mut records, mut crossings) = (0, 0, 0);
         for item in &self.waiting {
-            let more: usize = item.records.iter().map(|(_, record)| record.crossings.len()).sum();
-            let weight = item.weight();
+            let (weight, more) = (item.weight(), item.crossings());
             if items > 0 && (records + weight > self.batch_records() || crossings + more > self.config.batch_crossings) {
                 break;
             }

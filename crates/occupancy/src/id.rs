@@ -196,7 +196,7 @@ impl DpuId {
     /// The hash of Kafka's default partitioner (murmur2, sign bit cleared): it picks a DPU's home partition and slot.
     #[must_use]
     pub fn murmur2(&self) -> u32 {
-        murmur2(self.as_str().as_bytes()) & 0x7fff_ffff
+        murmur2(self.0.as_bytes()) & 0x7fff_ffff
     }
 }
 

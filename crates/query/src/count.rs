@@ -76,8 +76,9 @@ impl Query {
         let now = (self.clock)();
         let latest = now.plus_ms(self.settings.max_clock_ahead_ms);
         let hung = ever_hung(world, spaces);
+        let plans = |at| spaces.iter().flat_map(|space| plan(space, at)).collect::<Vec<Plan>>();
         if let Some(at) = at {
-            let plans: Vec<Plan> = spaces.iter().flat_map(|space| plan(space, at)).collect();
+            let plans = plans(at);
             let (counters, totals) = self.summaries(hung.iter().map(|one| &one.dpu), &plans).await?;
             return Ok(Read { plans, counters, totals });
         }
@@ -87,7 +88,7 @@ impl Query {
             .filter_map(|one| counters.get(&one.dpu)?.last.map(|key| key.at).filter(|at| one.covers(*at) && *at <= latest))
             .max();
         let at = newest.map_or(now, |newest| newest.max(now));
-        let plans: Vec<Plan> = spaces.iter().flat_map(|space| plan(space, at)).collect();
+        let plans = plans(at);
         let totals = self.look_up(plans.iter().flat_map(Plan::lookups).collect()).await?;
         Ok(Read { plans, counters, totals })
     }
@@ -108,9 +109,10 @@ impl Query {
         }
         let wanted: Vec<_> = by_dpu.into_iter().map(|(dpu, instants)| (dpu.clone(), instants)).collect();
         let (mut counters, mut known) = (BTreeMap::new(), Known::default());
-        for ((dpu, instants), summary) in wanted.iter().zip(self.store.summaries(&wanted).await?) {
-            counters.extend(summary.counters.map(|one| (dpu.clone(), one)));
-            known.0.extend(instants.iter().map(|at| (dpu.clone(), *at)).zip(summary.totals));
+        let found = self.store.summaries(&wanted).await?;
+        for ((dpu, instants), summary) in wanted.into_iter().zip(found) {
+            known.0.extend(instants.into_iter().map(|at| (dpu.clone(), at)).zip(summary.totals));
+            counters.extend(summary.counters.map(|one| (dpu, one)));
         }
         Ok((counters, known))
     }
