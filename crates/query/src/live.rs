@@ -6,8 +6,8 @@
 //!   that every change published by then was taken. Otherwise each call goes to the store: a count never freezes.
 //!   Whoever feeds it and may have missed a change restarts it.
 //! - What it answers is what the store said at some moment between that confirmation and now. All totals of one DPU in
-//!   one call are of one moment, a row that is read to go with what is held too; and counters are never older than any
-//!   that were read through it before.
+//!   one call are of one moment, what is read to go with what is held too; and counters are never older than any that
+//!   were read through it before.
 
 mod held;
 mod lookups;

@@ -10,7 +10,7 @@ use occupancy::crossing::Key;
 use occupancy::id::DpuId;
 use occupancy::ledger::{Counters, Row, Tail, Totals};
 use occupancy::time::{Day, UnixMs};
-use store::{Commit, LedgerWrite, Ledgers, Quarantined, Source, StoreError};
+use store::{Commit, LedgerWrite, Ledgers, Part, Quarantined, Source, Stamped, StoreError};
 use tokio::time::sleep;
 
 use crate::Bug;
@@ -175,6 +175,10 @@ impl Ledgers for Remote {
 
     async fn totals(&self, before: &[(DpuId, UnixMs)]) -> Result<Vec<Totals>, StoreError> {
         self.world.store.totals(before).await
+    }
+
+    async fn stamped(&self, before: &[(DpuId, UnixMs, Part)]) -> Result<Vec<Stamped>, StoreError> {
+        self.world.store.stamped(before).await
     }
 
     async fn crossings(&self, dpu: &DpuId, from: Key, until: UnixMs, limit: usize) -> Result<Vec<Row>, StoreError> {

@@ -26,6 +26,7 @@ mod replication;
 mod session;
 mod statements;
 mod tls;
+mod totals;
 mod url;
 mod value;
 mod write;
@@ -41,11 +42,11 @@ use occupancy::edit::Edit;
 use occupancy::id::DpuId;
 use occupancy::ledger::{Counters, Row, Tail, Totals};
 use occupancy::time::{Day, UnixMs};
-use store::{AppendError, Commit, Edits, Ledgers, Quarantined, Settings, Source, Stamped, Store, StoreError};
+use store::{AppendError, Commit, Edits, Ledgers, Part, Quarantined, Settings, Source, Stamped, Store, StoreError};
 
-use crate::read::Openings;
 use crate::session::Db;
 use crate::statements::Statements;
+use crate::totals::Waited;
 
 pub use error::OpenError;
 pub use migrate::{DEFAULT_SLOTS, Migrated, Plan, migrate};
@@ -95,6 +96,7 @@ pub struct CqlStore {
     slots: u32,
     /// DPUs this process has entered into the directory: as many as it owns.
     entered: Mutex<HashSet<DpuId>>,
+    waited: Waited,
 }
 
 impl CqlStore {
@@ -108,7 +110,7 @@ impl CqlStore {
         let failed = |error| OpenError::Store { keyspace: options.url.keyspace.clone(), error };
         let statements = Statements::prepare(&db, &options.url.keyspace);
         let statements = session::in_time(options, async { statements.await.map_err(failed) }).await?;
-        Ok(Self { db, statements, slots, entered: Mutex::default() })
+        Ok(Self { db, statements, slots, entered: Mutex::default(), waited: Waited::default() })
     }
 
     /// How many hash buckets the DPUs are in.
@@ -140,15 +142,15 @@ impl Ledgers for CqlStore {
     }
 
     async fn totals(&self, before: &[(DpuId, UnixMs)]) -> Result<Vec<Totals>, StoreError> {
-        self.read_totals(before, Openings::Needed).await
+        self.read_totals(before, |_| Part::Whole).await
     }
 
     async fn relative_totals(&self, before: &[(DpuId, UnixMs)]) -> Result<Vec<Totals>, StoreError> {
-        self.read_totals(before, Openings::WithinADayNot).await
+        self.read_totals(before, |instants| Part::between(instants.iter().copied())).await
     }
 
-    async fn within_day(&self, before: &[(DpuId, UnixMs)]) -> Result<Option<Vec<Stamped>>, StoreError> {
-        self.read_within_day(before).await.map(Some)
+    async fn stamped(&self, before: &[(DpuId, UnixMs, Part)]) -> Result<Vec<Stamped>, StoreError> {
+        self.read_stamped(before).await
     }
 
     async fn crossings(&self, dpu: &DpuId, from: Key, until: UnixMs, limit: usize) -> Result<Vec<Row>, StoreError> {

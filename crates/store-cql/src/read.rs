@@ -9,7 +9,7 @@ use occupancy::id::DpuId;
 use occupancy::ledger::{Counters, DayTail, Row, Tail, Totals};
 use occupancy::time::{Day, UnixMs};
 use scylla::value::CqlTimestamp;
-use store::{Stamped, StoreError};
+use store::{Part, Stamped, StoreError};
 
 use crate::CqlStore;
 use crate::session::{AT_ONCE, all_of, first_of};
@@ -27,21 +27,13 @@ pub(crate) fn cql_limit(limit: usize) -> i32 {
     i32::try_from(limit).unwrap_or(i32::MAX)
 }
 
-/// Whether totals must hold the opening of their day.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Openings {
-    Needed,
-    /// Not where all instants of a DPU are of one day: what lies between them is the same without.
-    WithinADayNot,
-}
-
-/// The day of the last ms before an instant.
-fn last_day(before: UnixMs) -> Day {
-    before.plus_ms(-1).day()
-}
-
 fn opening((day, entered, exited): (i32, i64, i64)) -> (Day, Totals) {
     (Day(day), value::totals(entered, exited))
+}
+
+/// An opening, and its stamp.
+fn stamped_opening((day, entered, exited, stamp_us): (i32, i64, i64, i64)) -> (Day, Stamped) {
+    (Day(day), Stamped { totals: value::totals(entered, exited), part: Part::Whole, stamp_us })
 }
 
 impl CqlStore {
@@ -79,14 +71,14 @@ impl CqlStore {
     }
 
     /// The latest openings at or before a day, newest first.
-    async fn latest_openings(&self, dpu: &DpuId, until: Day, limit: usize) -> Result<Vec<(Day, Totals)>, StoreError> {
+    pub(crate) async fn latest_openings(&self, dpu: &DpuId, until: Day, limit: usize) -> Result<Vec<(Day, Stamped)>, StoreError> {
         let asked = (self.slot(dpu), dpu.as_str(), until.0, cql_limit(limit));
         let found = self.db.few(&self.statements.latest_openings, asked).await?;
-        Ok(found.into_iter().map(opening).collect())
+        Ok(found.into_iter().map(stamped_opening).collect())
     }
 
     /// The latest opening at or before a day.
-    async fn opening(&self, dpu: &DpuId, until: Day) -> Result<Option<(Day, Totals)>, StoreError> {
+    pub(crate) async fn opening(&self, dpu: &DpuId, until: Day) -> Result<Option<(Day, Stamped)>, StoreError> {
         Ok(self.latest_openings(dpu, until, 1).await?.pop())
     }
 
@@ -141,61 +133,6 @@ impl CqlStore {
         first_of(rows.try_buffered(DAYS_AHEAD), limit).await
     }
 
-    /// The totals of a day before an instant of it.
-    async fn totals_within_day(&self, dpu: &DpuId, before: UnixMs) -> Result<Stamped, StoreError> {
-        let asked = (self.slot(dpu), last_day(before).0, dpu.as_str(), timestamp(before));
-        let found = self.db.first(&self.statements.totals_within_day, asked).await?;
-        Ok(found.map_or(Stamped::NONE, |(entered, exited, stamp_us)| Stamped { totals: value::totals(entered, exited), stamp_us }))
-    }
-
-    pub(crate) async fn read_within_day(&self, before: &[(DpuId, UnixMs)]) -> Result<Vec<Stamped>, StoreError> {
-        all_of(before.iter().map(|(dpu, at)| self.totals_within_day(dpu, *at)).collect(), AT_ONCE).await
-    }
-
-    pub(crate) async fn read_totals(&self, before: &[(DpuId, UnixMs)], openings: Openings) -> Result<Vec<Totals>, StoreError> {
-        let mut asked: BTreeMap<&DpuId, BTreeSet<UnixMs>> = BTreeMap::new();
-        for (dpu, at) in before {
-            asked.entry(dpu).or_default().insert(*at);
-        }
-        let reads = asked.into_iter().map(|(dpu, instants)| self.totals_before(dpu, instants, openings)).collect();
-        let found: HashMap<(&DpuId, UnixMs), Totals> = all_of(reads, AT_ONCE).await?.into_iter().flatten().collect();
-        Ok(before.iter().map(|(dpu, at)| found.get(&(dpu, *at)).copied().unwrap_or_default()).collect())
-    }
-
-    /// The totals of a DPU before some instants. Most often these lie in few days next to each other, and those were
-    /// active: so the days are asked at once with the latest openings.
-    async fn totals_before<'a>(
-        &self,
-        dpu: &'a DpuId,
-        instants: BTreeSet<UnixMs>,
-        openings: Openings,
-    ) -> Result<Vec<((&'a DpuId, UnixMs), Totals)>, StoreError> {
-        let days: BTreeSet<Day> = instants.iter().map(|at| last_day(*at)).collect();
-        let Some(last) = days.last() else { return Ok(Vec::new()) };
-        let rows = instants.iter().map(|at| self.totals_within_day(dpu, *at)).collect();
-        if openings == Openings::WithinADayNot && days.len() == 1 {
-            let rows = all_of(rows, AT_ONCE).await?.into_iter().map(|row| row.totals);
-            return Ok(instants.into_iter().map(|at| (dpu, at)).zip(rows).collect());
-        }
-        let (latest, rows) = try_join!(self.latest_openings(dpu, *last, days.len()), all_of(rows, AT_ONCE))?;
-        let more = latest.len() == days.len();
-        let (latest, instants) = (&latest, instants.into_iter().zip(rows));
-        let totals = instants.map(|(at, row)| async move {
-            let day = last_day(at);
-            let opening = match latest.iter().find(|(active, _)| *active <= day) {
-                None if more => self.opening(dpu, day).await?,
-                found => found.copied(),
-            };
-            let within_day = match opening {
-                Some((active, _)) if active != day => self.last_crossing(dpu, active).await?.map_or(Totals::default(), |row| row.totals),
-                _ => row.totals,
-            };
-            let totals = opening.map_or(Totals::default(), |(_, opening)| opening.plus(within_day));
-            Ok(((dpu, at), totals))
-        });
-        all_of(totals.collect(), AT_ONCE).await
-    }
-
     pub(crate) async fn read_tail(&self, dpu: &DpuId, from: &[Key]) -> Result<Tail, StoreError> {
         let Some(first) = from.first().map(|key| key.at.day()) else {
             return Ok(Tail::default());
@@ -225,7 +162,7 @@ impl CqlStore {
         let mut until = day;
         while let Some((day, opening)) = self.opening(dpu, Day(until.0.saturating_sub(1))).await? {
             if let Some(row) = self.last_crossing(dpu, day).await? {
-                return Ok(opening.plus(row.totals));
+                return Ok(opening.totals.plus(row.totals));
             }
             until = day;
         }

@@ -44,8 +44,8 @@ statements! {
 
     read counters: "SELECT dpu_id, counters FROM {ks}.dpu_counters WHERE slot = ? AND dpu_id IN ?";
     read dpus: "SELECT dpu_id FROM {ks}.dpus WHERE directory = 0 AND dpu_id > ? LIMIT ?";
-    /// The latest openings at or before a day, newest first.
-    read latest_openings: "SELECT day, entered, exited FROM {ks}.dpu_openings WHERE slot = ? AND dpu_id = ? AND day <= ? LIMIT ?";
+    /// The latest openings at or before a day, newest first, and when they were written.
+    read latest_openings: "SELECT day, entered, exited, WRITETIME(entered) FROM {ks}.dpu_openings WHERE slot = ? AND dpu_id = ? AND day <= ? LIMIT ?";
     /// The openings within two days, both included, in order.
     read openings: "SELECT day, entered, exited FROM {ks}.dpu_openings WHERE slot = ? AND dpu_id = ? AND day >= ? AND day <= ? \
         ORDER BY dpu_id DESC";

@@ -4,6 +4,7 @@ mod copying;
 mod edits;
 mod lane;
 pub mod model;
+mod moment;
 mod order;
 mod reads;
 mod writes;
@@ -21,9 +22,10 @@ use crate::Store;
 pub use copying::{a_copy_holds_the_same, copy, fill, log_of};
 pub use edits::{edits_are_compared_and_set, settings_are_compared_and_set};
 pub use lane::Lane;
+pub use moment::totals_are_of_one_moment_while_others_write;
 pub use order::any_order_and_batching_give_the_same_ledgers;
 pub use reads::{
-    a_row_tells_whether_what_comes_before_it_changed, crossings_come_in_pages, dpus_come_in_pages, quarantine_comes_in_pages,
+    crossings_come_in_pages, dpus_come_in_pages, quarantine_comes_in_pages, stamps_tell_which_state_totals_are_of,
     tails_hold_what_a_merge_needs, totals_follow_the_days,
 };
 pub use writes::{
@@ -54,7 +56,8 @@ macro_rules! conformance_tests {
             an_old_owner_that_writes_late_loses
             tails_hold_what_a_merge_needs
             totals_follow_the_days
-            a_row_tells_whether_what_comes_before_it_changed
+            stamps_tell_which_state_totals_are_of
+            totals_are_of_one_moment_while_others_write
             crossings_come_in_pages
             dpus_come_in_pages
             quarantine_comes_in_pages

@@ -43,7 +43,9 @@ use crate::embedded::space::Space;
 use crate::key::{StoreKey, Table, decode_dpu, decode_revision, decode_source};
 use crate::open::Folder;
 use crate::view::{self, View};
-use crate::{AppendError, Commit, Edits, Ledgers, OpenError, Quarantined, Settings, Source, Store, StoreError, Summary, value};
+use crate::{
+    AppendError, Commit, Edits, Ledgers, OpenError, Part, Quarantined, Settings, Source, Stamped, Store, StoreError, Summary, value,
+};
 
 /// What journals may take on disk: the least the database allows.
 const JOURNALS_BYTES: u64 = 64 << 20;
@@ -259,6 +261,10 @@ impl Ledgers for FjallStore {
 
     async fn totals(&self, before: &[(DpuId, UnixMs)]) -> Result<Vec<Totals>, StoreError> {
         self.look_up_totals(before).await
+    }
+
+    async fn stamped(&self, before: &[(DpuId, UnixMs, Part)]) -> Result<Vec<Stamped>, StoreError> {
+        self.look_up_stamped(before).await
     }
 
     async fn summaries(&self, wanted: &[(DpuId, Vec<UnixMs>)]) -> Result<Vec<Summary>, StoreError> {

@@ -10,7 +10,7 @@ use occupancy::id::DpuId;
 use occupancy::ledger::{Counters, Row, Tail, Totals};
 use occupancy::time::{Day, UnixMs};
 
-use crate::{AppendError, Commit, Edits, LedgerWrite, Ledgers, Quarantined, Settings, Source, Store, StoreError};
+use crate::{AppendError, Commit, Edits, LedgerWrite, Ledgers, Part, Quarantined, Settings, Source, Stamped, Store, StoreError};
 
 /// SplitMix64: the same seed, the same faults.
 #[derive(Debug, Clone)]
@@ -196,6 +196,10 @@ impl<S: Store> Ledgers for Faulty<S> {
 
     async fn totals(&self, before: &[(DpuId, UnixMs)]) -> Result<Vec<Totals>, StoreError> {
         self.inner.totals(before).await
+    }
+
+    async fn stamped(&self, before: &[(DpuId, UnixMs, Part)]) -> Result<Vec<Stamped>, StoreError> {
+        self.inner.stamped(before).await
     }
 
     async fn crossings(&self, dpu: &DpuId, from: Key, until: UnixMs, limit: usize) -> Result<Vec<Row>, StoreError> {

@@ -45,7 +45,7 @@ use occupancy::time::{Day, UnixMs};
 pub use copy::{Compared, CopyError, Copying, Mismatch};
 pub use embedded::{FjallStore, Options};
 pub use error::{AppendError, StoreError};
-pub use ledger::{Commit, LedgerWrite, Summary};
+pub use ledger::{COMMIT_PATIENCE, Commit, LedgerWrite, Part, Stamped, Summary};
 pub use memory::MemoryStore;
 pub use open::OpenError;
 pub use quarantine::{Quarantined, Reason, Source, SourceError};
@@ -67,7 +67,8 @@ pub trait Ledgers: Send + Sync {
     /// Writes all of it; durable when `Ok`. Shared, as whoever retries keeps it.
     async fn commit(&self, commit: Arc<Commit>) -> Result<(), StoreError>;
 
-    /// Each DPU's totals over its crossings with `at` before the instant, in the order asked, as of one moment.
+    /// Each DPU's totals over its crossings with `at` before the instant, in the order asked, as of one moment:
+    /// before or after a commit, or, where one stays half done for longer than [`COMMIT_PATIENCE`], amid it.
     async fn totals(&self, before: &[(DpuId, UnixMs)]) -> Result<Vec<Totals>, StoreError>;
 
     /// As [`Ledgers::totals`], but all those of one DPU may lack one and the same number: enough for what lies between
@@ -90,11 +91,9 @@ pub trait Ledgers: Send + Sync {
         Ok(counters.into_iter().zip(wanted).map(one).collect())
     }
 
-    /// Each DPU's totals before the instant within the day of the ms before it, in the order asked, with the stamp of the
-    /// write that told them: one row each. `None` where a store does not tell stamps.
-    async fn within_day(&self, _before: &[(DpuId, UnixMs)]) -> Result<Option<Vec<Stamped>>, StoreError> {
-        Ok(None)
-    }
+    /// Each DPU's totals before the instant, of which a part is needed, in the order asked: *not* as of one moment, but with
+    /// the stamps that tell which they are of; see [`Stamped`].
+    async fn stamped(&self, before: &[(DpuId, UnixMs, Part)]) -> Result<Vec<Stamped>, StoreError>;
 
     /// A DPU's crossings at or after key `from` and with `at` before `until`, in key order, at most `limit`.
     async fn crossings(&self, dpu: &DpuId, from: Key, until: UnixMs, limit: usize) -> Result<Vec<Row>, StoreError>;
@@ -107,20 +106,6 @@ pub trait Ledgers: Send + Sync {
 
     /// Quarantined input from a source after `after`, in order of source, at most `limit`.
     async fn quarantined(&self, after: Option<&Source>, limit: usize) -> Result<Vec<Quarantined>, StoreError>;
-}
-
-/// Totals within a day, and when they were written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stamped {
-    /// Those of the last crossing; zero where there is none.
-    pub totals: Totals,
-    /// The stamp its row carries, in µs; the least there is where there is none.
-    pub stamp_us: i64,
-}
-
-impl Stamped {
-    /// No crossing.
-    pub const NONE: Self = Self { totals: Totals { entered: 0, exited: 0 }, stamp_us: i64::MIN };
 }
 
 /// The log of edits, and the few settings a store remembers.

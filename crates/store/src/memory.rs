@@ -17,7 +17,9 @@ use occupancy::time::{Day, UnixMs};
 
 use crate::value::Record;
 use crate::view::{self, View};
-use crate::{AppendError, Commit, Edits, LedgerWrite, Ledgers, Quarantined, Settings, Source, Store, StoreError, segment, value};
+use crate::{
+    AppendError, Commit, Edits, LedgerWrite, Ledgers, Part, Quarantined, Settings, Source, Stamped, Store, StoreError, segment, value,
+};
 
 /// A store that forgets everything with the process.
 #[derive(Debug, Default)]
@@ -92,6 +94,30 @@ impl Ledger {
     }
 }
 
+impl Ledger {
+    fn last_cell(&self, day: Day, before: Option<Key>) -> Option<Cell<Row>> {
+        let Cells { rows, .. } = self.days.get(&day)?;
+        let end = before.map_or(rows.len(), |before| rows.partition_point(|row| row.value.key < before));
+        rows.get(..end)?.last().copied()
+    }
+
+    fn stamped(&self, before: UnixMs, part: Part) -> Stamped {
+        let last_day = before.plus_ms(-1).day();
+        let latest = || self.days.range(..=last_day).rev().find_map(|(day, cells)| Some((*day, cells.opening?)));
+        let opening = if part == Part::Whole { latest() } else { None };
+        let day = opening.map_or(last_day, |(day, _)| day);
+        let row = self.last_cell(day, Some(Key::first_at(before)));
+        let row = row.filter(|_| part == Part::WithinDay || opening.is_some()).map(|row| (row.value.totals, row.stamp_us));
+        let told = opening.map(|(_, cell)| (cell.value, cell.stamp_us)).into_iter().chain(row);
+        let nothing = Stamped { totals: Totals::default(), part, stamp_us: i64::MIN };
+        told.fold(nothing, |sum, (totals, stamp_us)| Stamped {
+            totals: sum.totals.plus(totals),
+            stamp_us: sum.stamp_us.max(stamp_us),
+            ..sum
+        })
+    }
+}
+
 impl Cells {
     fn put(&mut self, row: Cell<Row>) {
         let key = row.value.key;
@@ -137,9 +163,7 @@ impl View for Ledger {
     }
 
     fn last_row(&self, day: Day, before: Option<Key>) -> Result<Option<Row>, StoreError> {
-        let Some(Cells { rows, .. }) = self.days.get(&day) else { return Ok(None) };
-        let end = before.map_or(rows.len(), |before| rows.partition_point(|row| row.value.key < before));
-        Ok(rows.get(..end).and_then(<[_]>::last).map(|row| row.value))
+        Ok(self.last_cell(day, before).map(|row| row.value))
     }
 }
 
@@ -194,6 +218,11 @@ impl Ledgers for MemoryStore {
         let state = self.state();
         let totals = |(dpu, at): &(DpuId, UnixMs)| state.ledgers.get(dpu).map_or(Ok(Totals::default()), |ledger| view::totals(ledger, *at));
         before.iter().map(totals).collect()
+    }
+
+    async fn stamped(&self, before: &[(DpuId, UnixMs, Part)]) -> Result<Vec<Stamped>, StoreError> {
+        let (state, none) = (self.state(), Ledger::default());
+        Ok(before.iter().map(|(dpu, at, part)| state.ledgers.get(dpu).unwrap_or(&none).stamped(*at, *part)).collect())
     }
 
     async fn crossings(&self, dpu: &DpuId, from: Key, until: UnixMs, limit: usize) -> Result<Vec<Row>, StoreError> {

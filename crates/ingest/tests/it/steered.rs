@@ -8,7 +8,7 @@ use occupancy::crossing::{Direction, Key};
 use occupancy::id::DpuId;
 use occupancy::ledger::{Counters, Record, Row, Tail, Totals};
 use occupancy::time::{Day, UnixMs};
-use store::{Commit, Ledgers, MemoryStore, Quarantined, Source, StoreError};
+use store::{Commit, Ledgers, MemoryStore, Part, Quarantined, Source, Stamped, StoreError};
 use tokio::sync::Semaphore;
 
 /// Starts open: commits go through.
@@ -86,6 +86,10 @@ impl Ledgers for Steered {
 
     async fn totals(&self, before: &[(DpuId, UnixMs)]) -> Result<Vec<Totals>, StoreError> {
         self.inner.totals(before).await
+    }
+
+    async fn stamped(&self, before: &[(DpuId, UnixMs, Part)]) -> Result<Vec<Stamped>, StoreError> {
+        self.inner.stamped(before).await
     }
 
     async fn crossings(&self, dpu: &DpuId, from: Key, until: UnixMs, limit: usize) -> Result<Vec<Row>, StoreError> {

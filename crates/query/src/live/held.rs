@@ -2,22 +2,17 @@
 //!
 //! # Why kept totals are right
 //!
-//! A ledger is a set of crossings that only grows, so two of its states with equal totals over all time are the same set.
-//! Past totals are read first, then, in a call of its own, the totals over all time. What the held counters tell was
-//! durable before either; so if the last read equals them, and no change came meanwhile, the set did not grow in
-//! between, and the past totals are those of the held counters. They stay right until a change says that it reaches back
-//! before their instant.
+//! What held counters tell was durable before anything is read. So totals that come with no newer stamp are those of the
+//! counters' own state, as [`store::Stamped`] says why; if no change came meanwhile they go with the counters, and are
+//! kept. They stay right until a change says that it reaches back before their instant.
 //!
-//! # Why one row may be added to them
+//! Totals before an instant are those before its day, which may be kept, and those within it, which one row tells: it goes
+//! with what is kept if it has no newer stamp than the counters.
 //!
-//! Totals before an instant are those before its day and those within it, which one row tells. Whatever puts a crossing
-//! before that row in its day, or behind it and before the instant, writes the row that is then found, with a stamp
-//! newer than any before. What the held counters tell was durable before the row was read; so if its stamp is not newer
-//! than theirs, it says what it said when they were written, and goes with the past totals held. A row that is newer, if
-//! only by a commit nobody was told of yet, does not: then all is read from the store.
+//! Where something is newer, if only by a commit nobody was told of yet or one that is half done, nothing that was read is
+//! kept, or told beside what is: then the store is asked for totals of one moment.
 //!
-//! This is as true as what the store holds: rows that several owners, cut off, left half written may count crossings which
-//! others do not yet count, here as there, until the log delivers these again.
+//! This is as true as what the store holds: see there what an owner that was cut off may leave for a while.
 
 use std::collections::HashMap;
 
@@ -47,13 +42,22 @@ struct Held {
     missed: Option<UnixMs>,
 }
 
+/// Of which state counters are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct State {
+    /// Which change was the last.
+    changed: u64,
+    /// What they were written with.
+    pub(super) stamp_us: i64,
+}
+
 /// What is held towards totals before an instant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Found {
     /// All of it.
     Whole(Totals),
-    /// Those before its day; the row of its day is not, and may be no newer than the stamp.
-    BeforeItsDay { totals: Totals, stamp_us: i64 },
+    /// Those before its day.
+    BeforeItsDay(Totals),
     /// Nothing.
     Nothing,
 }
@@ -91,9 +95,10 @@ impl View {
         self.held.get(dpu).map(|held| held.counters)
     }
 
-    /// Which change of a DPU was the last.
-    pub(super) fn changed(&self, dpu: &DpuId) -> u64 {
-        self.held.get(dpu).map_or(0, |held| held.changed)
+    /// The state of a DPU's counters.
+    pub(super) fn state(&self, dpu: &DpuId) -> State {
+        let of = |held: &Held| State { changed: held.changed, stamp_us: held.counters.stamp_us };
+        self.held.get(dpu).map_or(State { changed: 0, stamp_us: i64::MIN }, of)
     }
 
     /// Whether some crossing of a DPU may be at the instant or later.
@@ -107,9 +112,8 @@ impl View {
         if !held.is_past(before) {
             return Found::Whole(held.counters.totals());
         }
-        let stamp_us = held.counters.stamp_us;
-        let in_its_day = |held: &mut Held| held.past(its_day(before)).map(|totals| Found::BeforeItsDay { totals, stamp_us });
-        held.past(before).map(Found::Whole).or_else(|| in_its_day(held)).unwrap_or(Found::Nothing)
+        let before_its_day = |held: &mut Held| held.past(its_day(before)).map(Found::BeforeItsDay);
+        held.past(before).map(Found::Whole).or_else(|| before_its_day(held)).unwrap_or(Found::Nothing)
     }
 
     /// Nothing was found before an instant of a day; whether the same day was the last time too.
@@ -117,9 +121,9 @@ impl View {
         self.held.get_mut(dpu).is_some_and(|held| held.missed.replace(day) == Some(day))
     }
 
-    /// Keeps past totals, if they belong to the counters held.
-    pub(super) fn keep(&mut self, dpu: &DpuId, changed: u64, past: &[(UnixMs, Totals)], all: Totals) {
-        let Some(held) = self.held.get_mut(dpu).filter(|held| held.changed == changed && held.counters.totals() == all) else { return };
+    /// Keeps past totals of a state, if no change came since.
+    pub(super) fn keep(&mut self, dpu: &DpuId, of: State, past: &[(UnixMs, Totals)]) {
+        let Some(held) = self.held.get_mut(dpu).filter(|held| held.changed == of.changed) else { return };
         for (before, totals) in past {
             if held.is_past(*before) && held.past.iter().all(|(kept, _)| kept != before) {
                 held.past.truncate(PAST_MOST - 1);

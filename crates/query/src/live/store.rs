@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use ::store::{AppendError, Commit, Edits, Ledgers, Quarantined, Settings, Source, Stamped, Store, StoreError};
+use ::store::{AppendError, Commit, Edits, Ledgers, Part, Quarantined, Settings, Source, Stamped, Store, StoreError};
 use async_trait::async_trait;
-use futures_util::try_join;
 use occupancy::crossing::Key;
 use occupancy::edit::Edit;
 use occupancy::id::DpuId;
@@ -23,25 +22,18 @@ enum Whole {
 
 impl Live {
     async fn look_up(&self, before: &[(DpuId, UnixMs)], whole: Whole) -> Result<Vec<Totals>, StoreError> {
-        let Some(mut lookups) = self.fresh(|view| Lookups::new(view, before)) else {
+        let Some(mut lookups) = self.fresh(|view| Lookups::new(view, before, |instants| whole.part(instants))) else {
             self.metrics.read(0, before.len());
             return self.read_totals(before, whole).await;
         };
-        let (held, to_check) = (lookups.held(), lookups.to_check());
+        let held = lookups.held();
         self.metrics.read(held, before.len() - held);
-        // What is kept is whole.
-        let whole = if to_check.is_empty() { whole } else { Whole::Needed };
-        let (rows, to_read) = (lookups.rows(), [lookups.to_read(), lookups.to_learn()].concat());
-        let (rows, read) = try_join!(self.read_rows(&rows), self.read_totals(&to_read, whole))?;
-        lookups.put(read);
-        lookups.put_rows(rows);
-        lookups.put(self.read_totals(&lookups.to_read(), whole).await?);
-        let over_all_time = self.read_totals(&to_check, Whole::Needed).await?;
-        Ok(lookups.complete(&over_all_time, &mut self.state().view))
-    }
-
-    async fn read_rows(&self, before: &[(DpuId, UnixMs)]) -> Result<Option<Vec<Stamped>>, StoreError> {
-        if before.is_empty() { Ok(None) } else { self.store.within_day(before).await }
+        let to_read = lookups.to_read();
+        if !to_read.is_empty() {
+            lookups.put(self.store.stamped(&to_read).await?);
+        }
+        let anew = self.read_totals(&lookups.to_read_anew(), whole).await?;
+        Ok(lookups.complete(anew, &mut self.state().view))
     }
 
     async fn read_totals(&self, before: &[(DpuId, UnixMs)], whole: Whole) -> Result<Vec<Totals>, StoreError> {
@@ -50,6 +42,13 @@ impl Live {
             Whole::Needed => self.store.totals(before).await,
             Whole::NotNeeded => self.store.relative_totals(before).await,
         }
+    }
+}
+
+impl Whole {
+    /// What is needed of one DPU.
+    fn part(self, instants: &[UnixMs]) -> Part {
+        if self == Self::Needed { Part::Whole } else { Part::between(instants.iter().copied()) }
     }
 }
 
@@ -75,6 +74,10 @@ impl Ledgers for Live {
 
     async fn relative_totals(&self, before: &[(DpuId, UnixMs)]) -> Result<Vec<Totals>, StoreError> {
         self.look_up(before, Whole::NotNeeded).await
+    }
+
+    async fn stamped(&self, before: &[(DpuId, UnixMs, Part)]) -> Result<Vec<Stamped>, StoreError> {
+        self.store.stamped(before).await
     }
 
     async fn tail(&self, dpu: &DpuId, from: &[Key]) -> Result<Tail, StoreError> {

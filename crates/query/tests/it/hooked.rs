@@ -1,7 +1,6 @@
 //! A memory store to which something may happen while totals are read from it, whose answers to edits may get lost, and
 //! whose counters may not be read, or take their time.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -11,7 +10,7 @@ use occupancy::edit::Edit;
 use occupancy::id::DpuId;
 use occupancy::ledger::{Counters, Row, Tail, Totals};
 use occupancy::time::{Day, UnixMs};
-use store::{AppendError, Commit, Edits, Ledgers, MemoryStore, Quarantined, Settings, Source, Stamped, Store, StoreError};
+use store::{AppendError, Commit, Edits, Ledgers, MemoryStore, Part, Quarantined, Settings, Source, Stamped, Store, StoreError};
 use tokio::sync::oneshot;
 
 /// What happens between a read and its answer.
@@ -42,8 +41,6 @@ pub(crate) struct Hooked {
     pub(crate) inner: Arc<MemoryStore>,
     next: Mutex<Option<Meanwhile>>,
     reads: AtomicUsize,
-    /// The stamp of each row, for what is committed here.
-    stamps: Mutex<BTreeMap<(DpuId, Key), i64>>,
     rows: AtomicUsize,
     lost: Mutex<Option<bool>>,
     fails: AtomicBool,
@@ -53,7 +50,7 @@ pub(crate) struct Hooked {
 }
 
 impl Hooked {
-    /// Happens in the next read: after what it reads of totals or crossings, before what it reads of rows that lack.
+    /// Happens in the next read: after what it reads of totals or crossings, before the last of totals with stamps.
     pub(crate) fn meanwhile(&self, what: Meanwhile) {
         *self.next.lock().unwrap() = Some(what);
     }
@@ -103,7 +100,7 @@ impl Hooked {
         self.reads.load(Ordering::SeqCst)
     }
 
-    /// How many rows were read, each the last of its day before an instant.
+    /// How many totals within a day were read, each from one row.
     pub(crate) fn rows(&self) -> usize {
         self.rows.load(Ordering::SeqCst)
     }
@@ -136,28 +133,21 @@ impl Ledgers for Hooked {
     }
 
     async fn commit(&self, commit: Arc<Commit>) -> Result<(), StoreError> {
-        for write in &commit.ledgers {
-            let mut stamps = self.stamps.lock().unwrap();
-            for row in &write.rows {
-                let stamp_us = stamps.entry((write.dpu.clone(), row.key)).or_insert(write.stamp_us);
-                *stamp_us = write.stamp_us.max(*stamp_us);
-            }
-        }
         self.inner.commit(commit).await
     }
 
-    async fn within_day(&self, before: &[(DpuId, UnixMs)]) -> Result<Option<Vec<Stamped>>, StoreError> {
-        self.happen().await?;
+    async fn stamped(&self, before: &[(DpuId, UnixMs, Part)]) -> Result<Vec<Stamped>, StoreError> {
         let mut found = Vec::new();
-        for (dpu, at) in before {
-            let from = Key::first_at(at.plus_ms(-1).day().start());
-            let row = self.inner.crossings(dpu, from, *at, usize::MAX).await?.pop();
-            // What was not committed here may be new.
-            let stamp_us = |row: &Row| self.stamps.lock().unwrap().get(&(dpu.clone(), row.key)).copied().unwrap_or(i64::MAX);
-            found.push(row.map_or(Stamped::NONE, |row| Stamped { totals: row.totals, stamp_us: stamp_us(&row) }));
+        for (place, one) in before.iter().enumerate() {
+            if place + 1 == before.len() {
+                self.happen().await?;
+            }
+            found.extend(self.inner.stamped(std::slice::from_ref(one)).await?);
         }
-        self.rows.fetch_add(found.len(), Ordering::SeqCst);
-        Ok(Some(found))
+        let rows = before.iter().filter(|(.., part)| *part == Part::WithinDay).count();
+        self.rows.fetch_add(rows, Ordering::SeqCst);
+        self.reads.fetch_add(usize::from(rows < before.len()), Ordering::SeqCst);
+        Ok(found)
     }
 
     async fn crossings(&self, dpu: &DpuId, from: Key, until: UnixMs, limit: usize) -> Result<Vec<Row>, StoreError> {

@@ -12,7 +12,7 @@ use proptest::test_runner::TestRunner;
 
 use super::model::Model;
 use super::{Lane, Subject, dpu, ledger, totals};
-use crate::{Stamped, Summary};
+use crate::{Part, Stamped, Summary};
 
 /// Which of a case's DPUs, and which crossing.
 type Arrival = (usize, Key);
@@ -129,12 +129,17 @@ async fn check(subject: &impl Subject, case: &Case, i: usize, id: &DpuId, record
     let before: Vec<(DpuId, UnixMs)> = edges.chain(case.probes.iter().copied()).map(|at| (id.clone(), at)).collect();
     let found_totals = subject.store().totals(&before).await.unwrap();
     assert_eq!(found_totals, before.iter().map(|(_, at)| model.before(*at)).collect::<Vec<_>>());
-    if let Some(within) = subject.store().within_day(&before).await.unwrap() {
-        let opening = |at: UnixMs| model.before(at.plus_ms(-1).day().start());
-        let told: Vec<Totals> = before.iter().zip(&within).map(|((_, at), row)| opening(*at).plus(row.totals)).collect();
+    for part in [Part::Whole, Part::WithinDay] {
+        let asked: Vec<_> = before.iter().map(|(dpu, at)| (dpu.clone(), *at, part)).collect();
+        let stamped = subject.store().stamped(&asked).await.unwrap();
+        let rest = |(at, one): (UnixMs, &Stamped)| match one.part {
+            Part::Whole => Totals::default(),
+            Part::WithinDay => model.before(at.plus_ms(-1).day().start()),
+        };
+        let told: Vec<Totals> = before.iter().zip(&stamped).map(|((_, at), one)| rest((*at, one)).plus(one.totals)).collect();
         assert_eq!(told, found_totals);
-        let held = found.counters.map_or(Stamped::NONE.stamp_us, |counters| counters.stamp_us);
-        assert!(within.iter().all(|row| row.stamp_us <= held));
+        let held = found.counters.map_or(i64::MIN, |counters| counters.stamp_us);
+        assert!(stamped.iter().all(|one| one.part <= part && one.stamp_us <= held));
     }
     // Of all instants, and of those of one day.
     let day = |at: UnixMs| at.plus_ms(-1).day();
@@ -157,7 +162,7 @@ async fn check(subject: &impl Subject, case: &Case, i: usize, id: &DpuId, record
 }
 
 /// What passed between two totals.
-fn since(later: Totals, earlier: Totals) -> (i64, i64) {
+pub(super) fn since(later: Totals, earlier: Totals) -> (i64, i64) {
     let gained = |later: u64, earlier: u64| later.cast_signed() - earlier.cast_signed();
     (gained(later.entered, earlier.entered), gained(later.exited, earlier.exited))
 }

@@ -8,7 +8,7 @@ use occupancy::time::{Day, UnixMs};
 
 use super::writes::quarantined;
 use super::{Lane, Subject, at, dpu, key, totals};
-use crate::{Commit, LedgerWrite, Source, Stamped};
+use crate::{Commit, LedgerWrite, Part, Source};
 
 fn row(key: Key, entered: u64, exited: u64) -> Row {
     Row { key, totals: totals(entered, exited), appended_at: at(20, 0) }
@@ -43,35 +43,38 @@ pub async fn totals_follow_the_days(subject: &mut impl Subject) {
     assert_eq!(store.totals(&asked).await.unwrap(), answers);
 }
 
-/// A row tells whether anything of its day came before it: it is written anew then, with a newer stamp.
-pub async fn a_row_tells_whether_what_comes_before_it_changed(subject: &mut impl Subject) {
+/// Stamps tell which totals a commit changed, all of it or a half.
+pub async fn stamps_tell_which_state_totals_are_of(subject: &mut impl Subject) {
     let (store, id) = (subject.store(), dpu("d1"));
     let record = |crossings: Vec<Key>| {
         let crossings = crossings.into();
         [(id.clone(), Record { crossings, heartbeat: None, appended_at: at(20, 0), position: None })]
     };
     let mut lane = Lane::default();
-    for crossings in [vec![key(3, 9, true)], vec![key(4, 10, true), key(4, 20, false)], vec![key(4, 30, true)]] {
+    for crossings in [vec![key(3, 9, true)], vec![key(4, 10, true), key(4, 20, false)], vec![key(4, 30, true), key(9, 0, true)]] {
         lane.take(store, &record(crossings)).await.unwrap();
     }
-    let asked: Vec<_> = [at(4, 0), at(4, 10), at(4, 11), at(4, 25), at(4, 31), at(5, 0)].map(|at| (id.clone(), at)).into();
-    let Some(before) = store.within_day(&asked).await.unwrap() else { return };
-    let told: Vec<_> = before.iter().map(|row| row.totals).collect();
-    assert_eq!(told, [totals(1, 0), totals(0, 0), totals(1, 0), totals(1, 1), totals(2, 1), totals(2, 1)]);
-    let held = store.counters(std::slice::from_ref(&id)).await.unwrap()[0].unwrap().stamp_us;
-    assert!(before.iter().all(|row| row.stamp_us <= held));
-    assert_eq!(before[1], Stamped::NONE);
-    for (late, changed, told) in [(key(4, 15, true), 3, totals(3, 1)), (key(3, 8, false), 0, totals(1, 1))] {
-        let before = store.within_day(&asked).await.unwrap().unwrap();
+    let instants = [at(3, 9), at(4, 0), at(4, 10), at(4, 11), at(4, 25), at(4, 31), at(5, 0), at(7, 5), at(9, 0), at(9, 1)];
+    let asked = instants.iter().flat_map(|at| [(id.clone(), *at, Part::Whole), (id.clone(), *at, Part::WithinDay)]);
+    let asked: Vec<_> = asked.chain([(dpu("d2"), at(9, 1), Part::Whole)]).collect();
+    for late in [key(4, 15, true), key(3, 8, false), key(6, 0, true), key(9, 5, true), key(2, 2, true)] {
+        let before = store.stamped(&asked).await.unwrap();
         let held = store.counters(std::slice::from_ref(&id)).await.unwrap()[0].unwrap().stamp_us;
-        lane.take(store, &record(vec![late])).await.unwrap();
-        let after = store.within_day(&asked).await.unwrap().unwrap();
-        for (place, (before, after)) in before.iter().zip(&after).enumerate() {
-            let same_day = asked[place].1.plus_ms(-1).day() == late.at.day();
-            assert_eq!(after.stamp_us > held, same_day && place >= changed, "{late:?}, place {place}");
-            assert!(after.stamp_us > held || before == after);
+        let whole = lane.prepare(store, &record(vec![late])).await.unwrap();
+        let cut = |rows: usize| {
+            let cut = |write: &LedgerWrite| {
+                let rows = write.rows.iter().rev().take(rows).rev().copied().collect();
+                LedgerWrite { rows, counters: None, ..write.clone() }
+            };
+            Commit { ledgers: whole.ledgers.iter().map(cut).collect(), quarantine: Vec::new() }
+        };
+        for commit in [cut(0), cut(1), cut(usize::MAX), whole.clone()] {
+            store.commit(Arc::new(commit)).await.unwrap();
+            let after = store.stamped(&asked).await.unwrap();
+            for ((before, after), asked) in before.iter().zip(&after).zip(&asked) {
+                assert!(after.stamp_us > held || before.totals == after.totals, "{late:?}: {asked:?}");
+            }
         }
-        assert_eq!(after.iter().rev().find(|row| row.stamp_us > held).unwrap().totals, told);
     }
 }
 

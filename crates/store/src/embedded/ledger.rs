@@ -19,7 +19,7 @@ use crate::day::DayEntry;
 use crate::key::{StoreKey, decode_day, end_of};
 use crate::value::Stored;
 use crate::view::{self, View};
-use crate::{StoreError, Summary, segment, value};
+use crate::{Part, Stamped, StoreError, Summary, segment, value};
 
 /// One DPU's ledger in a snapshot.
 pub(super) struct FjallLedger<'a> {
@@ -48,6 +48,15 @@ impl<'a> FjallLedger<'a> {
         let stored = self.stored()?;
         let totals = before.iter().map(|at| self.totals(&stored, *at)).collect::<Result<_, _>>()?;
         Ok(Summary { counters: stored.counters, totals })
+    }
+
+    /// The totals before an instant, all of them. A commit is seen whole, with its counters: nothing is newer than these,
+    /// but for what a commit that was cut short left.
+    pub(super) fn stamped(&self, before: UnixMs) -> Result<Stamped, StoreError> {
+        let stored = self.stored()?;
+        let counters_us = stored.counters.map_or(i64::MIN, |counters| counters.stamp_us);
+        let stamp_us = if stored.loose { i64::MAX } else { counters_us };
+        Ok(Stamped { totals: self.totals(&stored, before)?, part: Part::Whole, stamp_us })
     }
 
     fn totals(&self, stored: &Stored<'_>, before: UnixMs) -> Result<Totals, StoreError> {

@@ -13,7 +13,7 @@ use occupancy::time::UnixMs;
 
 use super::FjallStore;
 use super::sealed::Noted;
-use crate::{StoreError, Summary};
+use crate::{Part, Stamped, StoreError, Summary};
 
 /// How long the look-ups of a call keep the thread they are asked on: some dozens, from memory.
 const IN_PLACE: Duration = Duration::from_micros(200);
@@ -79,6 +79,16 @@ impl FjallStore {
         let of_one = |same: &[(DpuId, UnixMs)]| Some((same.first()?.0.clone(), same.iter().map(|(_, at)| *at).collect()));
         let wanted: Vec<_> = before.chunk_by(|one, next| one.0 == next.0).filter_map(of_one).collect();
         Ok(self.look_up_summaries(&wanted).await?.into_iter().flat_map(|one| one.totals).collect())
+    }
+
+    pub(super) async fn look_up_stamped(&self, before: &[(DpuId, UnixMs, Part)]) -> Result<Vec<Stamped>, StoreError> {
+        let inner = Arc::clone(&self.inner);
+        let wanted: Vec<_> = before.iter().map(|(dpu, at, _)| (inner.sealed.note(dpu), dpu.clone(), *at)).collect();
+        let snapshot = inner.db.snapshot();
+        let stamped = move |(noted, dpu, at): &(Noted, DpuId, UnixMs)| {
+            inner.ledger(&snapshot, dpu)?.with(inner.sealed.kept(dpu, *noted)).stamped(*at)
+        };
+        self.look_up(&wanted, stamped).await
     }
 
     pub(super) async fn look_up_summaries(&self, wanted: &[(DpuId, Vec<UnixMs>)]) -> Result<Vec<Summary>, StoreError> {
