@@ -17,7 +17,7 @@ use scylla::statement::batch::{Batch, BatchStatement, BatchType};
 use scylla::statement::prepared::PreparedStatement;
 use scylla::statement::{Consistency, SerialConsistency};
 use store::StoreError;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::Semaphore;
 
 use crate::error::{Meaning, OpenError};
 use crate::{CqlOptions, tls};
@@ -35,11 +35,13 @@ pub(crate) trait Readable: for<'frame, 'metadata> DeserializeRow<'frame, 'metada
 
 impl<T: for<'frame, 'metadata> DeserializeRow<'frame, 'metadata> + Send + 'static> Readable for T {}
 
-/// A connection that sends prepared statements, a bounded number at once, and each of them once.
+/// A connection that sends prepared statements, a bounded number at once, and each of them once. Reads do not wait for a
+/// commit's writes.
 #[derive(Debug)]
 pub(crate) struct Db {
     session: Session,
-    in_flight: Semaphore,
+    reads: Semaphore,
+    writes: Semaphore,
 }
 
 /// Runs futures, at most so many at once, and gives their outcomes in order.
@@ -68,7 +70,7 @@ pub(crate) async fn connect(options: &CqlOptions) -> Result<Session, OpenError> 
         policy = policy.prefer_datacenter(datacenter.clone());
     }
     let profile = ExecutionProfile::builder()
-        .consistency(Consistency::LocalQuorum)
+        .consistency(Consistency::Quorum)
         .serial_consistency(Some(SerialConsistency::Serial))
         .request_timeout(Some(Duration::from_millis(options.timeout_ms)))
         // Whoever owns what is written tries again, with the same values and stamp.
@@ -103,7 +105,7 @@ pub(crate) async fn in_time<T>(options: &CqlOptions, opening: impl Future<Output
     })
 }
 
-/// LOCAL_QUORUM means the datacenter of whichever node is asked, so with several somebody has to say which.
+/// Only the nodes of one datacenter are asked, so with several somebody has to say which is near.
 fn check_datacenter(session: &Session, options: &CqlOptions) -> Result<(), OpenError> {
     let cluster = session.get_cluster_state();
     let there: BTreeSet<&String> = cluster.get_nodes_info().iter().filter_map(|node| node.datacenter.as_ref()).collect();
@@ -118,7 +120,7 @@ fn check_datacenter(session: &Session, options: &CqlOptions) -> Result<(), OpenE
 impl Db {
     /// Sends through a session.
     pub(crate) fn new(session: Session) -> Self {
-        Self { session, in_flight: Semaphore::new(AT_ONCE) }
+        Self { session, reads: Semaphore::new(AT_ONCE), writes: Semaphore::new(AT_ONCE) }
     }
 
     /// Prepares a statement that writes.
@@ -135,19 +137,20 @@ impl Db {
         Ok(statement)
     }
 
-    /// A turn; never refused, as the semaphore is never closed.
-    async fn turn(&self) -> Option<SemaphorePermit<'_>> {
-        self.in_flight.acquire().await.ok()
-    }
-
-    async fn execute(&self, statement: &PreparedStatement, values: impl SerializeRow) -> Result<QueryResult, StoreError> {
-        let _turn = self.turn().await;
+    /// In its turn; that is never refused, as no semaphore is closed.
+    async fn execute(
+        &self,
+        turns: &Semaphore,
+        statement: &PreparedStatement,
+        values: impl SerializeRow,
+    ) -> Result<QueryResult, StoreError> {
+        let _turn = turns.acquire().await;
         self.session.execute_unpaged(statement, values).await.map_err(Meaning::meaning)
     }
 
     /// The rows of an answer of few.
     pub(crate) async fn few<R: Readable>(&self, statement: &PreparedStatement, values: impl SerializeRow) -> Result<Vec<R>, StoreError> {
-        let answer = self.execute(statement, values).await?;
+        let answer = self.execute(&self.reads, statement, values).await?;
         let rows = answer.into_rows_result().map_err(Meaning::meaning)?;
         rows.rows::<R>().map_err(Meaning::meaning)?.map(|row| row.map_err(Meaning::meaning)).collect()
     }
@@ -167,7 +170,7 @@ impl Db {
         statement: &PreparedStatement,
         values: impl SerializeRow,
     ) -> Result<impl Stream<Item = Result<R, StoreError>> + Send + 'static, StoreError> {
-        let _turn = self.turn().await;
+        let _turn = self.reads.acquire().await;
         let pages = self.session.execute_iter(statement.clone(), values).await.map_err(Meaning::meaning)?;
         Ok(pages.rows_stream::<R>().map_err(Meaning::meaning)?.map_err(Meaning::meaning))
     }
@@ -179,7 +182,7 @@ impl Db {
 
     /// Writes one row.
     pub(crate) async fn write(&self, statement: &PreparedStatement, values: impl SerializeRow) -> Result<(), StoreError> {
-        self.execute(statement, values).await.map(drop)
+        self.execute(&self.writes, statement, values).await.map(drop)
     }
 
     /// Writes rows of one partition: one atomic mutation.
@@ -189,13 +192,13 @@ impl Db {
         }
         let statements = rows.iter().map(|_| BatchStatement::PreparedStatement(statement.clone())).collect();
         let batch = Batch::new_with_statements(BatchType::Unlogged, statements);
-        let _turn = self.turn().await;
+        let _turn = self.writes.acquire().await;
         self.session.batch(&batch, rows).await.map(drop).map_err(Meaning::meaning)
     }
 
     /// Runs a conditional statement; whether its condition held.
     pub(crate) async fn applied(&self, statement: &PreparedStatement, values: impl SerializeRow) -> Result<bool, StoreError> {
-        applied(self.execute(statement, values).await?)
+        applied(self.execute(&self.writes, statement, values).await?)
     }
 }
 
