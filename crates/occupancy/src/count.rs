@@ -108,6 +108,16 @@ impl World {
         Some(self.plan_over(space, doorways, Baseline { at: since, ..Baseline::BEGINNING }, at))
     }
 
+    /// When, in `[from, to)`, time alone next changes more of a space's plan than its end: a baseline begins, a DPU begins or
+    /// ceases to hang there.
+    #[must_use]
+    pub fn next_turn(&self, space: &str, from: UnixMs, to: UnixMs) -> Option<UnixMs> {
+        let begin = self.baselines(space, from, to).first().and_then(|first| first.at);
+        let hung = self.boundary(space).flat_map(|(doorway, _)| self.over(doorway.as_str()));
+        let turns = hung.flat_map(|one| [one.from, one.end()]).chain(begin);
+        turns.filter(|turn| (from..to).contains(turn)).min()
+    }
+
     /// A plan over doorways, each with its side within.
     fn plan_over<'a>(
         &self,
@@ -156,24 +166,21 @@ impl Plan {
         self.terms.iter().flat_map(|term| [(&term.dpu, term.lo), (&term.dpu, term.hi)])
     }
 
-    /// One term's part in the count, given what the store holds for it.
-    #[must_use]
-    pub fn part(&self, term: &Term, found: &Found, silent_after_ms: i64) -> Part {
-        let plus = found.hi.entered.cast_signed() - found.lo.entered.cast_signed();
-        let minus = found.hi.exited.cast_signed() - found.lo.exited.cast_signed();
-        let (entered, exited) = if term.plus_enters { (plus, minus) } else { (minus, plus) };
-        let silent = term.current && found.heard.is_none_or(|heard| self.at.since(heard) > silent_after_ms);
-        Part { entered, exited, heard: found.heard, silent }
-    }
-
     /// The count, given what the store holds for each term.
     #[must_use]
     pub fn answer(&self, found: impl Fn(&Term) -> Found, silent_after_ms: i64) -> Count {
+        self.answer_at(self.at, self.terms.iter().map(found), silent_after_ms)
+    }
+
+    /// The count at this or a later instant, given what the store holds for each term, in order: right while time has gone
+    /// on and nothing else happened, no [turn](World::next_turn) and no crossing.
+    #[must_use]
+    pub fn answer_at(&self, at: UnixMs, found: impl IntoIterator<Item = Found>, silent_after_ms: i64) -> Count {
         let (mut entered, mut exited) = (0, 0);
         let mut heard_to = (!self.terms.is_empty()).then_some(UnixMs::MAX);
         let mut silent = Vec::new();
-        for term in &self.terms {
-            let part = self.part(term, &found(term), silent_after_ms);
+        for (term, found) in self.terms.iter().zip(found) {
+            let part = term.part(&found, at, silent_after_ms);
             entered += part.entered;
             exited += part.exited;
             // A DPU taken down counts as heard to the end of its part once it was heard that far.
@@ -187,11 +194,11 @@ impl Plan {
         }
         silent.sort();
         silent.dedup();
-        let heard_to = heard_to.map(|heard| if heard == UnixMs::MAX { self.at } else { heard });
+        let heard_to = heard_to.map(|heard| if heard == UnixMs::MAX { at } else { heard });
         let raw = self.baseline.count + entered - exited;
         Count {
             space: self.space.clone(),
-            at: self.at,
+            at,
             raw,
             baseline: self.baseline,
             entered,
@@ -201,6 +208,18 @@ impl Plan {
             capacity: self.capacity,
             uncovered: self.uncovered.keys().cloned().collect(),
         }
+    }
+}
+
+impl Term {
+    /// Its part in a count at an instant, given what the store holds for it.
+    #[must_use]
+    pub fn part(&self, found: &Found, at: UnixMs, silent_after_ms: i64) -> Part {
+        let plus = found.hi.entered.cast_signed() - found.lo.entered.cast_signed();
+        let minus = found.hi.exited.cast_signed() - found.lo.exited.cast_signed();
+        let (entered, exited) = if self.plus_enters { (plus, minus) } else { (minus, plus) };
+        let silent = self.current && found.heard.is_none_or(|heard| at.since(heard) > silent_after_ms);
+        Part { entered, exited, heard: found.heard, silent }
     }
 }
 

@@ -22,6 +22,9 @@ impl Query {
     /// # Errors
     /// As [`Query::counts`].
     pub async fn count(&self, space: &SpaceId, at: Option<UnixMs>) -> Result<Count, QueryError> {
+        if at.is_none() {
+            return self.count_now(space).await;
+        }
         let one = self.counts(std::slice::from_ref(space), at).await?.pop();
         one.ok_or_else(|| QueryError::UnknownSpace(space.to_string()))
     }
@@ -80,7 +83,7 @@ impl Query {
         if let Some(at) = at {
             let plans = plans(at);
             let (counters, totals) = self.summaries(hung.iter().map(|one| &one.dpu), &plans).await?;
-            return Ok(Read { plans, counters, totals });
+            return Ok(Read { now, plans, counters, totals });
         }
         let counters = self.counters_of(hung.iter().map(|one| &one.dpu).collect()).await?;
         let newest = hung
@@ -90,7 +93,7 @@ impl Query {
         let at = newest.map_or(now, |newest| newest.max(now));
         let plans = plans(at);
         let totals = self.look_up(plans.iter().flat_map(Plan::lookups).collect()).await?;
-        Ok(Read { plans, counters, totals })
+        Ok(Read { now, plans, counters, totals })
     }
 
     /// The realtime rows of DPUs, and what plans need, where their instant is known beforehand.
@@ -140,6 +143,8 @@ impl Query {
 
 /// Plans, and what the store holds for their terms.
 pub(crate) struct Read {
+    /// What the clock said.
+    pub(crate) now: UnixMs,
     pub(crate) plans: Vec<Plan>,
     pub(crate) counters: BTreeMap<DpuId, Counters>,
     totals: Known,

@@ -128,7 +128,7 @@ impl Query {
         let mut parts: BTreeMap<DoorwayId, Vec<InstallationPart>> = BTreeMap::new();
         let mut to_walk = WALK_MOST as u64;
         for term in &plan.terms {
-            let part = plan.part(term, &read.found(term), self.settings.silent_after_ms);
+            let part = term.part(&read.found(term), plan.at, self.settings.silent_after_ms);
             let crossings = part.entered.unsigned_abs() + part.exited.unsigned_abs();
             let missing = match to_walk.checked_sub(crossings) {
                 None => None,

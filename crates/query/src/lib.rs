@@ -9,6 +9,7 @@
 //!   it, but nothing that was stored at that moment is left out or counted twice.
 //! - History that is kept from earlier walks is what a walk would find; where other processes write, some of what they
 //!   published in the last two seconds may not be in it, nor what one that died did not live to publish.
+//! - A count of now that is made of what an earlier one read is what a read would make of all that was acknowledged.
 //! - What is [watched](Watch) ends as what is asked: see its own guarantees.
 //! - Over a [`Live`] view the same holds: see its own guarantees.
 //! - Every read is bounded: pages end at a limit, walks at a number of crossings given in the documentation.
@@ -30,6 +31,7 @@ mod missing;
 mod offset;
 mod quarantine;
 mod shift;
+mod standing;
 mod suspects;
 mod topology;
 mod verify;
@@ -84,6 +86,7 @@ pub struct Query {
     settings: Settings,
     census: census::Cache,
     kept: kept::Kept,
+    standings: standing::Standings,
 }
 
 impl Query {
@@ -91,7 +94,15 @@ impl Query {
     #[must_use]
     pub fn new(store: Arc<dyn Store>, clock: Clock, settings: Settings) -> Self {
         let topology = Topology::new(store.clone());
-        Self { store, topology, clock, settings, census: census::Cache::default(), kept: kept::Kept::default() }
+        Self {
+            store,
+            topology,
+            clock,
+            settings,
+            census: census::Cache::default(),
+            kept: kept::Kept::default(),
+            standings: standing::Standings::default(),
+        }
     }
 
     /// The spaces, doorways and installations, and their edits.

@@ -39,7 +39,7 @@ use self::metrics::Metrics;
 use self::state::State;
 use self::told::{Ear, Heard};
 pub use self::told::{News, ToldCount, Watcher};
-use crate::count::{Read, check_number, ever_hung};
+use crate::count::{Read, check_number};
 use crate::effect::differ_from;
 use crate::error::WatchFailed;
 use crate::hung::HungAt;
@@ -82,11 +82,13 @@ impl Watch {
     /// Nobody but this process makes changes: all of them are told here.
     pub fn hear_all(&self) {
         self.query.kept.hear_all();
+        self.query.standings.hear_all();
     }
 
     /// Ledgers have changed, and can be read as they are now.
     pub fn changed(&self, changes: &[Change]) {
         self.query.kept.changed(changes);
+        self.query.standings.changed(changes);
         let past = (self.query.clock)().plus_ms(-LATE_MS);
         let mut state = self.state();
         let touched = changes.iter().map(|Change { dpu, from, .. }| state.touch(dpu, *from, past));
@@ -98,6 +100,7 @@ impl Watch {
     /// Changes may have been missed; what comes until they are [all told](Watch::complete) is part of it.
     pub fn incomplete(&self) {
         self.query.kept.hear_nothing();
+        self.query.standings.hear_nothing();
         self.state().set_incomplete();
     }
 
@@ -224,14 +227,8 @@ async fn in_time<T, E: From<StoreError>>(read: impl Future<Output = Result<T, E>
 /// that the next refresh comes before, nothing.
 fn next_turn(world: &World, space: &SpaceId, read: &Read, silent_after_ms: i64, now: UnixMs) -> Option<UnixMs> {
     let soon = now.plus_ms(1)..now.plus_ms(i64::try_from(REFRESH.as_millis()).unwrap_or(0) + 1_000);
-    let baselines = world.baselines(space.as_str(), soon.start, soon.end);
-    let begin = baselines.iter().filter_map(|baseline| baseline.at);
-    let hung = ever_hung(world, std::slice::from_ref(space));
-    let turns = hung.into_iter().flat_map(|one| {
-        let heard = read.counters.get(&one.dpu).and_then(|counters| counters.heard);
-        // Should it not hang there then, it is read once for nothing.
-        let silent = heard.map(|heard| heard.plus_ms(silent_after_ms + 1));
-        [Some(one.from), Some(one.end()), silent].into_iter().flatten()
-    });
-    begin.chain(turns).filter(|turn| soon.contains(turn)).min()
+    let heard = read.counters.values().filter_map(|counters| counters.heard);
+    // Should one not hang there then, it is read once for nothing.
+    let silent = heard.map(|heard| heard.plus_ms(silent_after_ms + 1)).filter(|turn| soon.contains(turn));
+    silent.chain(world.next_turn(space.as_str(), soon.start, soon.end)).min()
 }

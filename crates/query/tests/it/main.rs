@@ -21,6 +21,8 @@ mod model;
 #[cfg(test)]
 mod quarantine;
 #[cfg(test)]
+mod standing;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod suspects;

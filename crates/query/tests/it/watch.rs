@@ -17,8 +17,8 @@ use store::Edits;
 use tokio::time::{Instant, sleep, timeout};
 
 use self::client::Known;
-use self::scene::{SPACES, building};
-pub(crate) use self::scene::{Scene, Step, act, ago_ms, deed, paused, step};
+use self::scene::building;
+pub(crate) use self::scene::{SPACES, Scene, Step, act, ago_ms, deed, paused, step};
 use crate::hooked::Hold;
 use crate::support::{at, campus, id, topology};
 
