@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use chrono::{DateTime, Days, FixedOffset, MappedLocalTime, NaiveDate, NaiveTime, SecondsFormat, TimeZone, Utc};
+use chrono::{DateTime, Datelike, Days, FixedOffset, MappedLocalTime, NaiveDate, NaiveTime, TimeZone, Utc};
 use chrono_tz::Tz;
 
 /// Milliseconds in a UTC day.
@@ -80,8 +80,27 @@ impl UnixMs {
 }
 
 impl fmt::Display for UnixMs {
+    /// RFC 3339 in UTC, with milliseconds.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.utc().to_rfc3339_opts(SecondsFormat::Millis, true))
+        let (date, ms) = (self.utc().date_naive(), self.0.rem_euclid(DAY_MS));
+        let time = |unit_ms: i64, of: i64| ms / unit_ms % of;
+        let mut text = *b"0000-00-00T00:00:00.000Z";
+        for (place, number) in [
+            (0..4, i64::from(date.year())),
+            (5..7, i64::from(date.month())),
+            (8..10, i64::from(date.day())),
+            (11..13, time(3_600_000, 24)),
+            (14..16, time(60_000, 60)),
+            (17..19, time(1_000, 60)),
+            (20..23, time(1, 1_000)),
+        ] {
+            let mut left = number;
+            for digit in text.get_mut(place).into_iter().flatten().rev() {
+                *digit += (left % 10) as u8;
+                left /= 10;
+            }
+        }
+        f.write_str(std::str::from_utf8(&text).unwrap_or_default())
     }
 }
 
@@ -183,6 +202,11 @@ mod tests {
         assert_eq!(at.to_string(), "2018-02-26T16:06:02.903Z");
         for edge in [UnixMs::MIN, UnixMs::MAX, UnixMs::CLOCK_SET] {
             assert_eq!(edge.to_string().parse(), Ok(edge));
+        }
+        // Steps that meet every part of a date and a time.
+        for ms in (UnixMs::MIN.0..=UnixMs::MAX.0).step_by(77_777_777_777).chain((0..DAY_MS * 800).step_by(98_765_432)) {
+            let at = UnixMs(ms);
+            assert_eq!(at.to_string(), at.utc().to_rfc3339_opts(chrono::SecondsFormat::Millis, true));
         }
         assert!("yesterday".parse::<UnixMs>().is_err());
         assert_eq!(UnixMs::new(i64::MAX), Err(TimeError::Range(i64::MAX)));
