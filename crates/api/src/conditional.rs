@@ -13,8 +13,9 @@ use crate::problem::{Kind, Problem};
 /// The tag of a body.
 pub(crate) fn etag(body: &[u8]) -> String {
     let hash = Sha256::digest(body);
-    let first = hash.iter().take(16).fold(0_u128, |number, byte| number << 8 | u128::from(*byte));
-    format!("\"{first:032x}\"")
+    let digits = hash.iter().take(16).flat_map(|byte| [byte >> 4, byte & 15]);
+    let digits = digits.filter_map(|digit| char::from_digit(digit.into(), 16));
+    std::iter::once('"').chain(digits).chain(['"']).collect()
 }
 
 /// Tags every successful read that has no tag of its own, and answers 304 where nothing changed. The past can change, so

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -21,6 +20,7 @@ use crate::cursor::{self, Place};
 use crate::edit::{How, ShiftAnswer};
 use crate::extract::{AnyId, Document, Id, Params, parse};
 use crate::instant::Instant;
+use crate::json::Json;
 use crate::problem::{Kind, Problem};
 
 /// The header that names a request.

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use occupancy::baseline::{Baseline, Kind as BaselineKind};
 use occupancy::count::Count;
@@ -16,6 +15,7 @@ use utoipa_axum::routes;
 use crate::App;
 use crate::extract::{AnyId, Id, Params, parse};
 use crate::instant::Instant;
+use crate::json::Json;
 use crate::problem::{Kind, Problem};
 
 pub(crate) fn router() -> OpenApiRouter<Arc<App>> {
@@ -143,8 +143,7 @@ struct CountsAnswer {
     )
 )]
 async fn count(State(app): State<Arc<App>>, Id(space): Id<SpaceId>, Params(At { at }): Params<At>) -> Result<Json<CountAnswer>, Problem> {
-    let mut counts = answer(&app, &[space], at.map(|at| at.0)).await?;
-    counts.pop().map(Json).ok_or_else(|| Problem::new(Kind::Internal, "no count came of one space"))
+    Ok(Json(CountAnswer::of(&app.query.count(&space, at.map(|at| at.0)).await?)))
 }
 
 /// How many people are in several spaces at the same instant?
@@ -161,7 +160,8 @@ async fn count(State(app): State<Arc<App>>, Id(space): Id<SpaceId>, Params(At { 
 )]
 async fn counts(State(app): State<Arc<App>>, Params(pairs): Params<Vec<(String, String)>>) -> Result<Json<CountsAnswer>, Problem> {
     let (spaces, at) = read_counts(&pairs)?;
-    Ok(Json(CountsAnswer { counts: answer(&app, &spaces, at).await? }))
+    let counts = app.query.counts(&spaces, at).await?;
+    Ok(Json(CountsAnswer { counts: counts.iter().map(CountAnswer::of).collect() }))
 }
 
 fn read_counts(pairs: &[(String, String)]) -> Result<(Vec<SpaceId>, Option<UnixMs>), Problem> {
@@ -175,8 +175,4 @@ fn read_counts(pairs: &[(String, String)]) -> Result<(Vec<SpaceId>, Option<UnixM
         }
     }
     Ok((spaces, at))
-}
-
-async fn answer(app: &App, spaces: &[SpaceId], at: Option<UnixMs>) -> Result<Vec<CountAnswer>, Problem> {
-    Ok(app.query.counts(spaces, at).await?.iter().map(CountAnswer::of).collect())
 }

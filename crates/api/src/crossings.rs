@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -18,6 +17,7 @@ use wire::{Bad, Report as Read};
 use crate::App;
 use crate::extract::{AnyId, Reports};
 use crate::instant::Instant;
+use crate::json::Json;
 use crate::problem::{Kind, Problem};
 
 /// The most crossings, and the most reports, of one request.

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use occupancy::conservation::Remainder;
 use occupancy::id::DpuId;
@@ -15,6 +14,7 @@ use wire::document::InstallationEntry;
 
 use crate::extract::{AnyId, Id, Params};
 use crate::instant::Instant;
+use crate::json::Json;
 use crate::problem::Problem;
 use crate::{App, cursor};
 

@@ -1,6 +1,5 @@
 //! What edits have in common: dry runs, versions, and what they say would change.
 
-use axum::Json;
 use axum::http::StatusCode;
 use axum::http::header::ETAG;
 use axum::response::{IntoResponse, Response};
@@ -11,6 +10,7 @@ use wire::document::{InstallationEntry, TopologyDocument};
 
 use crate::conditional::etag;
 use crate::instant::Instant;
+use crate::json::Json;
 use crate::problem::{Kind, Problem};
 
 /// How to edit.

@@ -3,7 +3,6 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::header::VARY;
 use axum::http::{HeaderMap, HeaderValue};
@@ -19,6 +18,7 @@ use utoipa_axum::routes;
 use crate::crossings::direction;
 use crate::extract::{AnyId, Id, Params};
 use crate::instant::Instant;
+use crate::json::Json;
 use crate::problem::Problem;
 use crate::{App, csv, cursor};
 

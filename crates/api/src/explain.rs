@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use occupancy::baseline::Baseline;
 use occupancy::conservation::Remainder;
@@ -20,6 +19,7 @@ use crate::corrections::CorrectionAnswer;
 use crate::count::{At, BaselineAnswer, CountAnswer};
 use crate::extract::{AnyId, Id, Params};
 use crate::instant::Instant;
+use crate::json::Json;
 use crate::problem::Problem;
 
 pub(crate) fn router() -> OpenApiRouter<Arc<App>> {

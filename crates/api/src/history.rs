@@ -5,7 +5,6 @@ mod asked;
 use std::fmt::Write;
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::header::{ETAG, VARY};
 use axum::http::{HeaderMap, HeaderValue};
@@ -23,6 +22,7 @@ use self::asked::{Asked, Buckets, Several};
 use crate::edit::tagged;
 use crate::extract::{AnyId, Id, Params};
 use crate::instant::Instant;
+use crate::json::Json;
 use crate::problem::{Kind, Problem};
 use crate::{App, csv, cursor};
 

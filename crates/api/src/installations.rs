@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -21,6 +20,7 @@ use crate::App;
 use crate::conditional::Precondition;
 use crate::edit::{DryRun, How, made, tagged};
 use crate::extract::{AnyId, Document, Id, Params};
+use crate::json::Json;
 use crate::problem::{Kind, Problem};
 
 pub(crate) fn router() -> OpenApiRouter<Arc<App>> {

@@ -27,6 +27,7 @@ mod health;
 mod history;
 mod installations;
 mod instant;
+mod json;
 mod live;
 mod manners;
 mod metrics;
@@ -38,6 +39,7 @@ mod status;
 mod suspects;
 mod topology;
 
+use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,6 +52,8 @@ use futures_util::FutureExt;
 use ingest::Intake;
 use occupancy::time::UnixMs;
 use query::{Query, Watch};
+use tower::{Layer, ServiceExt, service_fn};
+use tower_http::cors::CorsLayer;
 
 pub use health::{Ready, probes};
 pub use live::{Endless, LocalFeed};
@@ -103,18 +107,15 @@ pub fn app(app: App) -> Router {
         .method_not_allowed_fallback(async |request: Request| {
             Problem::new(Kind::MethodNotAllowed, format!("{} is not possible at {}", request.method(), request.uri().path()))
         })
-        .layer(from_fn_with_state(Bounds::of(&app), within));
-    let cors_origins = &app.manners.cors_origins;
-    // Outside of the limit: a page may read that it asked too often.
-    let routes = if cors_origins.is_empty() { routes } else { routes.layer(manners::cors(cors_origins)) };
-    routes.layer(from_fn_with_state(app.metrics.clone(), seen)).with_state(Arc::new(app))
+        .layer(from_fn_with_state(Arc::new(Meets::of(&app)), meet));
+    routes.with_state(Arc::new(app))
 }
 
-// Few layers, and all that can be in one: for every request each clones all that is within it, and boxes it anew.
-
-/// Gives a request an id, counts and times it.
-async fn seen(State(metrics): State<HttpMetrics>, request: Request, next: Next) -> Response {
-    manners::identify(request, |request| metrics::measure(metrics, request, next)).await
+/// How each request is met, whatever its route.
+struct Meets {
+    metrics: HttpMetrics,
+    cors: Option<CorsLayer>,
+    bounds: Bounds,
 }
 
 /// How often one address may ask, and how long an answer may take.
@@ -124,21 +125,39 @@ struct Bounds {
     timeout: Duration,
 }
 
-impl Bounds {
+impl Meets {
     fn of(app: &App) -> Self {
-        let Manners { requests_per_second, proxies, .. } = app.manners;
-        let limit = requests_per_second.map(|most| Limit::new(most, proxies));
-        Self { limit, timeout: Duration::from_millis(app.timeout_ms) }
+        let Manners { requests_per_second, proxies, cors_origins } = &app.manners;
+        let limit = requests_per_second.map(|most| Limit::new(most, *proxies));
+        Self {
+            metrics: app.metrics.clone(),
+            cors: (!cors_origins.is_empty()).then(|| manners::cors(cors_origins)),
+            bounds: Bounds { limit, timeout: Duration::from_millis(app.timeout_ms) },
+        }
     }
 }
 
+/// Gives a request an id, counts and times it, and answers it. One layer for all: for every request each clones all that is
+/// within it, and boxes it anew.
+async fn meet(State(meets): State<Arc<Meets>>, request: Request, next: Next) -> Response {
+    let Meets { metrics, cors, bounds } = &*meets;
+    let answer = |request| async {
+        let Some(cors) = cors else { return within(bounds, request, next).await };
+        // Outside of the limit: a page may read that it asked too often.
+        let within = service_fn(|request| within(bounds, request, next.clone()).map(Ok::<_, Infallible>));
+        let Ok(answer) = cors.layer(within).oneshot(request).await;
+        answer
+    };
+    manners::identify(request, |request| metrics::measure(metrics, request, answer)).await
+}
+
 /// Answers, whatever becomes of the route; tagged, and compressed where the client takes that.
-async fn within(State(Bounds { limit, timeout }): State<Bounds>, request: Request, next: Next) -> Response {
-    if let Some(refused) = limit.and_then(|limit| limit.refuses(&request)) {
+async fn within(Bounds { limit, timeout }: &Bounds, request: Request, next: Next) -> Response {
+    if let Some(refused) = limit.as_ref().and_then(|limit| limit.refuses(&request)) {
         return refused.into_response();
     }
     let takes = Takes::of(request.headers());
-    let answer = AssertUnwindSafe(tokio::time::timeout(timeout, conditional::tag(request, next))).catch_unwind().await;
+    let answer = AssertUnwindSafe(tokio::time::timeout(*timeout, conditional::tag(request, next))).catch_unwind().await;
     let answer = match answer {
         Ok(Ok(answer)) => answer,
         Ok(Err(_)) => {

@@ -7,12 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::Request;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use axum::response::Response;
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use tower_http::cors::{AllowOrigin, CorsLayer};
-use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::problem::{Kind, Problem};
@@ -42,14 +41,32 @@ pub struct Manners {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Peer(pub IpAddr);
 
+/// A request, as the log names it.
+struct Asked {
+    id: String,
+    method: Method,
+    uri: Uri,
+}
+
+tokio::task_local! {
+    /// The request that is being answered: told where something is logged, as a span would have to be written for each.
+    static ASKED: Asked;
+}
+
+/// The request that is being answered: its id, method and path.
+pub(crate) fn asked() -> String {
+    ASKED.try_with(|Asked { id, method, uri }| format!("{id} {method} {}", uri.path())).unwrap_or_default()
+}
+
 /// Gives a request an id, the sender's own where it has one, which its answer carries and the log names.
 pub(crate) async fn identify<A: Future<Output = Response>>(request: Request, answer: impl FnOnce(Request) -> A) -> Response {
     let told = request.headers().get(&REQUEST_ID).and_then(|id| id.to_str().ok());
     let told = told.filter(|id| (1..=REQUEST_ID_MOST).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic()));
     let id = told.map_or_else(|| Uuid::new_v4().to_string(), str::to_owned);
-    let span = tracing::error_span!("request", id, method = %request.method(), path = request.uri().path());
-    let mut response = answer(request).instrument(span).await;
-    response.headers_mut().extend(HeaderValue::try_from(id).map(|id| (REQUEST_ID, id)));
+    let header = HeaderValue::from_str(&id);
+    let asked = Asked { id, method: request.method().clone(), uri: request.uri().clone() };
+    let mut response = ASKED.scope(asked, answer(request)).await;
+    response.headers_mut().extend(header.map(|id| (REQUEST_ID, id)));
     response
 }
 

@@ -10,6 +10,9 @@ use query::{CorrectionFailed, EditFailed, QueryError, StoreError, WatchFailed};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::json::Json;
+use crate::manners;
+
 /// The media type of problems.
 pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
 
@@ -142,9 +145,9 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let (status, slug, _) = self.kind.parts();
         if status.is_server_error() {
-            tracing::warn!(problem = slug, detail = self.detail, "a request failed");
+            tracing::warn!(request = manners::asked(), problem = slug, detail = self.detail, "a request failed");
         }
-        let mut response = (status, axum::Json(self.body())).into_response();
+        let mut response = (status, Json(self.body())).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
         if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -19,6 +18,7 @@ use wire::Report;
 
 use crate::extract::{Document, Params};
 use crate::instant::Instant;
+use crate::json::Json;
 use crate::problem::{Kind, Problem};
 use crate::{App, cursor};
 

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use occupancy::id::SpaceId;
 use occupancy::topology::Space;
@@ -14,6 +13,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::extract::{AnyId, Id, Params};
+use crate::json::Json;
 use crate::problem::{Kind, Problem};
 use crate::{App, cursor};
 

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use occupancy::id::{DpuId, SpaceId};
 use query::{Evidence, Numbers, Query, Suspect, Suspects, Unjudged};
@@ -14,6 +13,7 @@ use utoipa_axum::routes;
 use crate::extract::{AnyId, Id, Params};
 use crate::installations::Installations;
 use crate::instant::Instant;
+use crate::json::Json;
 use crate::problem::Problem;
 use crate::{App, cursor};
 

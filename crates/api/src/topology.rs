@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -20,6 +19,7 @@ use crate::App;
 use crate::conditional::Precondition;
 use crate::edit::{DryRun, TopologyEdited, made, tagged};
 use crate::extract::{AnyId, Document, Id, Params};
+use crate::json::Json;
 use crate::problem::{Kind, Problem};
 
 pub(crate) fn router() -> OpenApiRouter<Arc<App>> {
