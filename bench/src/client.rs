@@ -4,11 +4,9 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use futures_util::future::try_join_all;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
-use tokio::time::sleep_until;
 
 use crate::figure::Latencies;
 
@@ -87,36 +85,6 @@ impl Connection {
         }
         bail!("{} new crossings were answered with {body}", post.crossings)
     }
-}
-
-/// Asks something of a server at a rate, whatever was answered before: over so many connections, as many as never wait for
-/// each other unless an answer is late. Each takes from the moment it was due, so that what one late answer holds up is
-/// counted too. The timer may be late by 1 ms, which counts as the server's.
-pub(crate) async fn steadily(
-    address: SocketAddr,
-    connections: usize,
-    start: tokio::time::Instant,
-    per_s: f64,
-    times: usize,
-    ask: impl AsyncFn(&mut Connection, usize) -> Result<()>,
-) -> Result<Latencies> {
-    let ask = &ask;
-    let one = async |first: usize| {
-        let mut connection = Connection::to(address).await?;
-        let mut each = Latencies::default();
-        for i in (first..times).step_by(connections) {
-            let due = start + Duration::from_secs_f64(i as f64 / per_s);
-            sleep_until(due).await;
-            ask(&mut connection, i).await?;
-            each.push(due.elapsed());
-        }
-        anyhow::Ok(each)
-    };
-    let mut each = Latencies::default();
-    for more in try_join_all((0..connections).map(one)).await? {
-        each.extend(more);
-    }
-    Ok(each)
 }
 
 /// The count that an answer tells, as it is before anything is cut at 0.

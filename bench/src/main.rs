@@ -3,10 +3,12 @@
 //! Every count it reads is compared with ground truth: a wrong one ends the run with exit status 1.
 
 mod args;
+mod asked;
 mod bare;
 mod bare_served;
 mod client;
 mod cql;
+mod crowd;
 mod engines;
 mod figure;
 mod fleet;
@@ -17,6 +19,7 @@ mod machine;
 mod memory;
 mod mixed;
 mod now;
+mod rate;
 mod reads;
 mod served;
 mod watchers;

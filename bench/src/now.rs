@@ -10,9 +10,10 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::args::Plan;
-use crate::client::{Connection, Post, post_all, raw_of, request, steadily};
+use crate::client::{Connection, Post, post_all, raw_of, request};
 use crate::figure::{Aim, Figure, Latencies, median};
 use crate::fleet::{Fleet, mix, now};
+use crate::rate::Rate;
 use crate::served::{Program, Served};
 
 /// DPUs, two to a room.
@@ -40,8 +41,8 @@ impl Asked {
 
     /// So many a second.
     async fn steadily(&self, rate: f64, reads: usize) -> Result<Latencies> {
-        let start = Instant::now() + Duration::from_millis(100);
-        steadily(self.address, OPEN, start, rate, reads, async |connection, i| self.ask(connection, i).await).await
+        let rate = Rate { start: Instant::now() + Duration::from_millis(100), per_s: rate };
+        rate.ask(reads, OPEN, || Connection::to(self.address), async |connection, i| self.ask(connection, i).await).await
     }
 }
 
