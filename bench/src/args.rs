@@ -31,7 +31,7 @@ pub(crate) struct Args {
     /// DPUs that report once each while memory is watched [default: 100000, quick: 10000]
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1_000..=200_000))]
     pub reporting_dpus: Option<u64>,
-    /// Clients that watch a count; each needs a descriptor here and one in the server [default: 10000, quick: 1000]
+    /// Clients that watch a count; each needs a descriptor here and one in the server [default: 10000, on engines or quick: 1000]
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..=10_000))]
     pub watchers: Option<u64>,
     /// Connections that post batches, and those that read
@@ -66,11 +66,11 @@ pub(crate) enum Part {
     Spread,
     /// Memory when 100,000 DPUs have reported
     Memory,
-    /// Clients that watch a count
+    /// Clients that watch a count; on engines from Kafka to its event
     Watchers,
     /// Counts of now, and bare HTTP
     Now,
-    /// Posts and counts of now, yesterday and any instant at once
+    /// Posts and counts of now, yesterday and any instant at once; on engines crossings from Kafka and such counts
     Mixed,
     /// Bodies of 1,000 crossings of one DPU, and counts at two sizes
     Reads,
@@ -89,8 +89,12 @@ pub(crate) enum Part {
 impl Args {
     /// Whether to measure a part.
     pub(crate) fn wants(&self, part: Part) -> bool {
-        let on_engines = matches!(part, Part::Backlog | Part::Fold | Part::Steady | Part::Lookups | Part::Walk);
-        on_engines == self.kafka.is_some() && (self.only.is_empty() || self.only.contains(&part))
+        let on_engines = match part {
+            Part::Watchers | Part::Mixed => None,
+            Part::Backlog | Part::Fold | Part::Steady | Part::Lookups | Part::Walk => Some(true),
+            Part::Singles | Part::Spread | Part::Memory | Part::Now | Part::Reads => Some(false),
+        };
+        on_engines.is_none_or(|on_engines| on_engines == self.kafka.is_some()) && (self.only.is_empty() || self.only.contains(&part))
     }
 }
 
@@ -151,7 +155,7 @@ impl Plan {
             reads: size(None, 10_000, 2_000),
             half_load_s: size(None, 10, 2),
             mixed_s: size(None, 20, 3),
-            watchers: size(args.watchers, 10_000, 1_000),
+            watchers: size(args.watchers, if args.kafka.is_some() { 1_000 } else { 10_000 }, 1_000),
             backlog: size(None, 1_000_000, 50_000),
             fold: size(None, 5_000_000, 200_000),
             steady_s: size(None, 60, 5),
@@ -211,5 +215,14 @@ mod tests {
         Args::command().debug_assert();
         let plan = Plan::of(&Args::try_parse_from(["headcount-bench"]).unwrap());
         assert_eq!((plan.lanes, plan.connections, plan.backlog), (1, 10, 1_000_000));
+    }
+    #[test]
+    fn a_part_belongs_to_the_embedded_store_to_engines_or_to_both() {
+        let of = |words: &[&str]| {
+            let args = Args::try_parse_from([&["headcount-bench"], words].concat()).unwrap();
+            [Part::Reads, Part::Watchers, Part::Mixed, Part::Steady].map(|part| args.wants(part))
+        };
+        assert_eq!(of(&["--kafka", "", "--store", ""]), [false, true, true, true]);
+        assert_eq!(of(&["--kafka", "", "--store", "", "--only", "mixed"]), [false, false, true, false]);
     }
 }

@@ -24,14 +24,14 @@ where
     Ok(session.query_iter(text, ()).await?.rows_stream::<R>()?.try_collect().await?)
 }
 
-/// By its counters, how many entered and exited at each DPU of a fleet, by its number.
-pub(crate) async fn totals(session: &Session, keyspace: &str) -> Result<Vec<(usize, i64, i64)>> {
+/// By its counters, how many entered and exited at each DPU whose id is `prefix` and a number, by that.
+pub(crate) async fn totals(session: &Session, keyspace: &str, prefix: &str) -> Result<Vec<(usize, i64, i64)>> {
     let text = format!(
         "SELECT dpu_id, counters.opening.entered, counters.day.entered, counters.opening.exited, counters.day.exited FROM {keyspace}.dpu_counters"
     );
     let rows = all::<(String, i64, i64, i64, i64)>(session, &text).await?;
-    let totals = rows.into_iter().map(|(dpu, entered_before, entered, exited_before, exited)| {
-        Ok((dpu.trim_start_matches('d').parse()?, entered_before + entered, exited_before + exited))
+    let totals = rows.into_iter().filter_map(|(dpu, entered_before, entered, exited_before, exited)| {
+        Some((dpu.strip_prefix(prefix)?.parse().ok()?, entered_before + entered, exited_before + exited))
     });
-    totals.collect()
+    Ok(totals.collect())
 }

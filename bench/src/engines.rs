@@ -4,9 +4,13 @@ mod backlog;
 mod bare;
 mod fold;
 mod heard;
+mod load;
 mod lookups;
+mod mixed;
+mod row;
 mod steady;
 mod walks;
+mod watchers;
 
 use std::time::{Duration, Instant};
 
@@ -66,6 +70,12 @@ pub(crate) async fn measure(program: &Program, args: &Args, plan: &Plan) -> Resu
     if args.wants(Part::Steady) {
         figures.extend(steady::visible(&engines, plan).await?);
     }
+    if args.wants(Part::Watchers) {
+        figures.extend(watchers::told(&engines, plan).await?);
+    }
+    if args.wants(Part::Mixed) {
+        figures.extend(mixed::measured(&engines, plan).await?);
+    }
     if args.wants(Part::Lookups) {
         figures.extend(lookups::answered(&engines, plan).await?);
     }
@@ -116,6 +126,20 @@ impl Path<'_> {
         let Engines { program, brokers, .. } = self.engines;
         let common = ["--kafka", brokers, "--store", &self.store, "--topic", &self.topic, "--group", &self.topic];
         Served::run(program, &[words, &common[..]].concat())
+    }
+
+    /// Compares the counters of every DPU of an id, `prefix` and a number below `dpus`, with the truth: how many entered
+    /// and exited.
+    async fn check_totals(&self, prefix: &str, dpus: usize, truth: impl Fn(usize) -> (usize, usize)) -> Result<()> {
+        let mut right = 0;
+        for (dpu, entered, exited) in cql::totals(&self.engines.session, &self.keyspace, prefix).await? {
+            let (found, truth) = ((entered, exited), truth(dpu));
+            if found != (i64::try_from(truth.0)?, i64::try_from(truth.1)?) {
+                bail!("WRONG COUNT: DPU {prefix}{dpu} has {found:?} entered and exited, but {truth:?} is right");
+            }
+            right += 1;
+        }
+        if right == dpus { Ok(()) } else { bail!("{right} of {dpus} DPUs have counters") }
     }
 }
 

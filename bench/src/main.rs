@@ -85,6 +85,9 @@ fn run(args: &Args) -> Result<()> {
 
 /// Everything that is asked for, in the order of the parts.
 async fn measure(program: &Program, args: &Args, plan: &Plan) -> Result<Vec<Figure>> {
+    if args.kafka.is_some() {
+        return engines::measure(program, args, plan).await;
+    }
     let mut figures = Vec::new();
     if args.wants(Part::Singles) {
         figures.extend(ingest::singles(program, plan).await?);
@@ -107,6 +110,5 @@ async fn measure(program: &Program, args: &Args, plan: &Plan) -> Result<Vec<Figu
     if args.wants(Part::Reads) {
         figures.extend(reads::at_both_sizes(program, plan).await?);
     }
-    figures.extend(engines::measure(program, args, plan).await?);
     Ok(figures)
 }

@@ -21,6 +21,15 @@ impl Rate {
         self.start + Duration::from_secs_f64(i as f64 / self.per_s)
     }
 
+    /// Does something so many times, which takes no time to speak of.
+    pub(crate) async fn each(self, times: usize, mut what: impl FnMut(usize) -> Result<()>) -> Result<()> {
+        for i in 0..times {
+            sleep_until(self.due(i)).await;
+            what(i)?;
+        }
+        Ok(())
+    }
+
     /// Asks something so many times, over so many connections: as many as never wait for each other unless an answer is
     /// late. Each takes from the moment it was due, so that what one late answer holds up is counted too. The timer may be
     /// late by 1 ms, which counts as the server's.

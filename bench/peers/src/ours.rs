@@ -73,7 +73,7 @@ impl Ours<'_> {
 
     /// Compares the counters of every DPU with the truth.
     fn check(&self, session: &Session, keyspace: &str) -> Result<()> {
-        compare(CASSANDRA, self.fleet, self.runtime.block_on(cql::totals(session, keyspace))?)
+        compare(CASSANDRA, self.fleet, self.runtime.block_on(cql::totals(session, keyspace, "d"))?)
     }
 
     /// A server that consumes into an embedded store in a new folder.

@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 use super::{Engines, Path, SLOTS, bare, drain_rate, send_all};
 use crate::args::Plan;
-use crate::cql;
 use crate::figure::{Aim, Figure};
 use crate::fleet::{Fleet, seen};
 use crate::kafka::PARTITIONS;
@@ -80,21 +79,10 @@ pub(super) async fn drain(path: &Path<'_>, fleet: &Fleet) -> Result<Drained> {
     let crossings_per_s = drain_rate(&consumer, fleet.crossings(), PATIENCE).await?;
     let (busy_s, resident_mb) = (consumer.busy_s()?, consumer.resident_mb()?);
     consumer.stop()?;
-    check(path, fleet).await?;
+    let truth = |dpu| {
+        let entered = (0..fleet.per_dpu).filter(|k| seen(dpu, *k).direction > 0).count();
+        (entered, fleet.per_dpu - entered)
+    };
+    path.check_totals("d", fleet.dpus, truth).await?;
     Ok(Drained { crossings_per_s, busy_s, resident_mb })
-}
-
-/// Compares the counters of every DPU with the truth.
-async fn check(path: &Path<'_>, fleet: &Fleet) -> Result<()> {
-    let mut right = 0;
-    for (dpu, entered, exited) in cql::totals(&path.engines.session, &path.keyspace).await? {
-        let came = (0..fleet.per_dpu).filter(|k| seen(dpu, *k).direction > 0).count();
-        let found = (entered, exited);
-        let truth = (i64::try_from(came)?, i64::try_from(fleet.per_dpu - came)?);
-        if found != truth {
-            bail!("WRONG COUNT: DPU d{dpu} has {found:?} entered and exited, but {truth:?} is right");
-        }
-        right += 1;
-    }
-    if right == fleet.dpus { Ok(()) } else { bail!("{right} of {} DPUs have counters", fleet.dpus) }
 }

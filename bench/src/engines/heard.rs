@@ -1,6 +1,6 @@
 //! The limit of what is seen soon: when a bare consumer of the same topic hears of the same crossings, at the same time.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -20,7 +20,7 @@ const IDLE: Duration = Duration::from_millis(50);
 
 /// A consumer that does nothing but listen.
 pub(super) struct Heard {
-    /// Since when somebody waits, by the record's key, and how long those took that came.
+    /// Who waits, and how long those took that came.
     state: Arc<Mutex<State>>,
     done: Arc<AtomicBool>,
     thread: JoinHandle<Result<()>>,
@@ -28,7 +28,8 @@ pub(super) struct Heard {
 
 #[derive(Default)]
 struct State {
-    awaited: HashMap<String, Instant>,
+    /// Since when somebody waits, by the record's key; those of a key come in order.
+    awaited: HashMap<String, VecDeque<Instant>>,
     each: Latencies,
 }
 
@@ -38,7 +39,9 @@ impl Heard {
         let consumer: BaseConsumer = super::consumer(&path.engines.brokers, &format!("{}.heard", path.topic)).create()?;
         let mut list = TopicPartitionList::new();
         for partition in 0..PARTITIONS {
-            list.add_partition_offset(&path.topic, partition, Offset::End)?;
+            // Not `Offset::End`, which is where it ends once it is asked for: what is produced meanwhile would be missed.
+            let (_, end) = consumer.fetch_watermarks(&path.topic, partition, PATIENCE)?;
+            list.add_partition_offset(&path.topic, partition, Offset::Offset(end))?;
         }
         consumer.assign(&list)?;
         let (state, done) = (Arc::new(Mutex::new(State::default())), Arc::new(AtomicBool::new(false)));
@@ -48,7 +51,7 @@ impl Heard {
                 let Some(message) = consumer.poll(IDLE).transpose()? else { continue };
                 let key = String::from_utf8_lossy(message.key().unwrap_or_default());
                 let State { awaited, each } = &mut *told.lock().unwrap_or_else(PoisonError::into_inner);
-                if let Some(since) = awaited.remove(&*key) {
+                if let Some(since) = awaited.get_mut(&*key).and_then(VecDeque::pop_front) {
                     each.push(since.elapsed());
                 }
             }
@@ -59,22 +62,22 @@ impl Heard {
 
     /// Waits for the next record with a key, as of an instant.
     pub(super) fn listen(&self, key: String, since: Instant) {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).awaited.insert(key, since);
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).awaited.entry(key).or_default().push_back(since);
     }
 
-    /// How long each took since the last time this was asked, once all that is awaited was heard of.
-    pub(super) async fn each(&self) -> Result<Latencies> {
+    /// How long each of so many took since the last time this was asked, once all were heard of.
+    pub(super) async fn each(&self, crossings: usize) -> Result<Latencies> {
         let begun = Instant::now();
         loop {
-            let open = {
+            let heard = {
                 let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-                if state.awaited.is_empty() {
+                if state.each.len() == crossings {
                     return Ok(std::mem::take(&mut state.each));
                 }
-                state.awaited.len()
+                state.each.len()
             };
             if begun.elapsed() > PATIENCE {
-                bail!("a bare consumer did not hear of {open} crossings in {PATIENCE:?}");
+                bail!("a bare consumer heard of {heard} of {crossings} crossings in {PATIENCE:?}");
             }
             tokio::time::sleep(LOOK).await;
         }

@@ -3,10 +3,8 @@
 use std::time::Instant;
 
 use anyhow::{Result, bail};
-use occupancy::id::DpuId;
-use occupancy::time::DAY_MS;
-use scylla::value::CqlTimestamp;
 
+use super::row::Row;
 use super::{Engines, SLOTS, send_all, until_taken_in};
 use crate::args::Plan;
 use crate::client::{Connection, request};
@@ -28,9 +26,7 @@ pub(super) async fn answered(engines: &Engines<'_>, plan: &Plan) -> Result<Vec<F
     consumer.stop()?;
     let served = path.serve()?;
     served.put_topology(&rooms(ROOMS, "d", r#"{"space":"campus","at":"04:00","from":"2024-01-01T00:00:00Z"}"#)).await?;
-    let text =
-        format!("SELECT entered, exited FROM {}.crossings WHERE slot = ? AND day = ? AND dpu_id = ? AND (at) < (?) LIMIT 1", path.keyspace);
-    let row = engines.session.prepare(text).await?;
+    let row = Row::of(engines, &path.keyspace).await?;
     let mut connection = Connection::to(served.address).await?;
     let (mut ours, mut bare, mut slower) = (Latencies::default(), Latencies::default(), Vec::new());
     for round in 0..=plan.rounds {
@@ -47,11 +43,8 @@ pub(super) async fn answered(engines: &Engines<'_>, plan: &Plan) -> Result<Vec<F
             if !answer.contains(&format!(r#""raw":{right},"#)) {
                 bail!("WRONG COUNT: room-{dpu} at {at}: {right} is right, but the answer is {answer}");
             }
-            let id = format!("d{dpu}");
-            let slot = i32::try_from(id.parse::<DpuId>()?.murmur2() % SLOTS)?;
-            let asked = (slot, i32::try_from(at.ms() / DAY_MS)?, id, CqlTimestamp(at.ms() + 1));
             let start = Instant::now();
-            engines.session.execute_unpaged(&row, asked).await?;
+            row.read(dpu, at).await?;
             other.push(start.elapsed());
         }
         // The first round only warms up.
