@@ -27,6 +27,9 @@ pub(crate) struct Args {
     /// Crossings stored for counts over a long past; 0 for none [default: 10000000, quick: 200000]
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(0..=100_000_000))]
     pub stored: Option<u64>,
+    /// Have Cassandra and Kafka Streams take that long past in too, as --quick does; some ten minutes more
+    #[arg(long)]
+    pub stored_everywhere: bool,
     /// Kafka
     #[arg(long, env = "HEADCOUNT_KAFKA", value_name = "HOST:PORT,...")]
     pub kafka: String,
@@ -82,6 +85,8 @@ pub(crate) struct Plan {
     pub lookups: usize,
     /// Crossings stored for counts over a long past.
     pub stored: usize,
+    /// Whether Cassandra and Kafka Streams have them too.
+    pub everywhere: bool,
     /// The most counts asked of a design that adds up a long past.
     pub sums: usize,
 }
@@ -101,6 +106,7 @@ impl Plan {
             rooms: dpus.min(1_000),
             lookups: size(None, 5_000, 500),
             stored: size(args.stored, 10_000_000, 200_000),
+            everywhere: args.quick || args.stored_everywhere,
             sums: size(None, 100, 50),
         }
     }
@@ -121,20 +127,21 @@ impl Plan {
     }
 
     pub(crate) fn text(&self) -> String {
-        let Self { dpus, repeats, rooms, lookups, stored, sums, .. } = self;
+        let Self { dpus, repeats, rooms, lookups, stored, everywhere, sums, .. } = self;
+        let by = if *everywhere { "by all" } else { "embedded and by PostgreSQL" };
         format!(
             "settings: {dpus} DPUs, {} crossings that are not timed, {} that are, {repeats} repeats; {lookups} counts of {rooms} rooms;\n  \
-             {stored} crossings stored, {sums} sums of them; every program has all cores, Kafka and the client on them too",
+             {stored} crossings stored {by}, {sums} sums of them; every program has all cores, Kafka and the client on them too",
             self.warm(),
             self.timed(),
         )
     }
 
     pub(crate) fn to_json(self) -> Value {
-        let Self { dpus, repeats, rooms, lookups, stored, sums, .. } = self;
+        let Self { dpus, repeats, rooms, lookups, stored, everywhere, sums, .. } = self;
         json!({
             "dpus": dpus, "not_timed": self.warm(), "timed": self.timed(), "repeats": repeats, "rooms": rooms, "lookups": lookups,
-            "stored": stored, "sums": sums,
+            "stored": stored, "stored_everywhere": everywhere, "sums": sums,
         })
     }
 }

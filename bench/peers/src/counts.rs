@@ -10,7 +10,6 @@ use tokio::runtime::Runtime;
 
 use crate::client::{Connection, request};
 use crate::cluster::Database;
-use crate::designs::Design;
 use crate::figure::Latencies;
 use crate::fleet::{Fleet, mix};
 
@@ -24,9 +23,37 @@ pub(crate) struct Took {
     pub(crate) p99_ms: f64,
 }
 
+/// Where a count starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Since {
+    /// At 0, when the past begins.
+    Beginning,
+    /// At 0, every day anew.
+    Reset,
+}
+
+impl Since {
+    pub(crate) fn text(self) -> &'static str {
+        match self {
+            Self::Beginning => "the beginning",
+            Self::Reset => "the day's reset",
+        }
+    }
+
+    /// What the rooms are called, followed by their number.
+    fn rooms(self) -> &'static str {
+        match self {
+            Self::Beginning => "room-",
+            Self::Reset => "day-",
+        }
+    }
+}
+
 /// Which counts to ask for.
+#[derive(Clone, Copy)]
 pub(crate) struct Questions<'a> {
     pub(crate) fleet: &'a Fleet,
+    pub(crate) since: Since,
     /// Of so many rooms.
     pub(crate) rooms: usize,
     /// So many, one after the other.
@@ -41,14 +68,18 @@ impl Questions<'_> {
         for n in 0..warm + self.counts {
             let random = mix(n as u64);
             let (room, after_ms) = ((random >> 40) as usize % self.rooms, (random % self.fleet.span_ms().unsigned_abs()).cast_signed());
-            let (at, right) = (Fleet::instant(after_ms)?, self.fleet.net_before(room, after_ms + 1));
+            let at = Fleet::instant(after_ms)?;
+            let right = match self.since {
+                Since::Beginning => self.fleet.net_before(room, after_ms + 1),
+                Since::Reset => self.fleet.net_of(room..room + 1, after_ms),
+            };
             let start = Instant::now();
             let count = answer(room, at)?;
             if n >= warm {
                 each.push(start.elapsed());
             }
             if count != right {
-                bail!("WRONG COUNT: {who}, room {room} at {at}: {count}, but {right} is right");
+                bail!("WRONG COUNT: {who}, room {room} at {at} since {}: {count}, but {right} is right", self.since.text());
             }
         }
         Ok(Took { p50_ms: each.percentile_ms(50), p99_ms: each.percentile_ms(99) })
@@ -58,7 +89,7 @@ impl Questions<'_> {
     pub(crate) fn of_headcount(&self, runtime: &Runtime, who: &str, address: std::net::SocketAddr) -> Result<Took> {
         let mut connection = runtime.block_on(Connection::to(address))?;
         self.ask(who, |room, at| {
-            let get = request("GET", &format!("/v1/spaces/room-{room}/count?at={at}"), "", "");
+            let get = request("GET", &format!("/v1/spaces/{}{room}/count?at={at}", self.since.rooms()), "", "");
             let answer: Value = serde_json::from_str(runtime.block_on(connection.succeed(&get))?)?;
             answer.get("raw").and_then(Value::as_i64).with_context(|| format!("no raw count in {answer}"))
         })
@@ -73,13 +104,13 @@ impl Questions<'_> {
         })
     }
 
-    /// By a prepared statement, over a socket in a folder.
-    pub(crate) fn of_postgres<D: Design>(&self, database: &Database) -> Result<Took> {
+    /// By a prepared statement of (room, instant), over a socket in a folder.
+    pub(crate) fn of_postgres(&self, who: &str, database: &Database, statement: &str) -> Result<Took> {
         let mut client: Client = database.connect()?;
         // Else an index alone cannot answer.
         client.batch_execute("VACUUM ANALYZE")?;
-        let statement = client.prepare(D::COUNT)?;
-        self.ask(D::NAME, |room, at| {
+        let statement = client.prepare(statement)?;
+        self.ask(who, |room, at| {
             let row = client.query_opt(&statement, &[&i32::try_from(room)?, &at.ms()])?;
             Ok(row.map_or(0, |row| row.get(0)))
         })

@@ -45,12 +45,13 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::args::{Args, Peer, Plan};
 use crate::cluster::Cluster;
-use crate::counts::{Questions, compare};
+use crate::counts::{Questions, Since, compare};
 use crate::designs::{Design, First, Ledger, create, drain};
 use crate::fleet::Fleet;
 use crate::ours::Ours;
 use crate::report::{Measured, Report};
 use crate::served::Program;
+use crate::stored::Past;
 use crate::topic::Topic;
 
 fn main() -> ExitCode {
@@ -113,7 +114,8 @@ fn measure(args: &Args, plan: &Plan, program: &Program, runtime: &Runtime, clust
     if args.wants(Peer::Streams) {
         add(streams::measure(&args.streams, &folder.join("streams"), runtime, &topic, plan, &fleet)?);
     }
-    let stored = if plan.stored == 0 { Vec::new() } else { stored::measure(program, runtime, cluster, plan, |peer| args.wants(peer))? };
+    let past = Past { args, plan, program, runtime, cluster, folder };
+    let stored = if plan.stored == 0 { Vec::new() } else { past.measure()? };
     Ok(Report { backlog, crossings: fleet.crossings(), stored })
 }
 
@@ -124,7 +126,8 @@ fn postgres<D: Design>(cluster: &Cluster, topic: &Topic, plan: &Plan, fleet: &Fl
     let crossings_per_s = drain::<D>(&database, topic, plan)?;
     let disk_bytes = database.disk_bytes()?;
     compare(D::NAME, fleet, D::totals(&mut database.connect()?)?)?;
-    let took = Questions { fleet, rooms: plan.rooms, counts: plan.lookups }.of_postgres::<D>(&database)?;
+    let questions = Questions { fleet, since: Since::Beginning, rooms: plan.rooms, counts: plan.lookups };
+    let took = questions.of_postgres(D::NAME, &database, D::COUNT)?;
     database.remove()?;
     Ok(Measured { who: D::NAME, crossings_per_s, took, disk_bytes })
 }

@@ -9,7 +9,7 @@ use tokio::runtime::Runtime;
 
 use crate::args::Plan;
 use crate::client::{Connection, request};
-use crate::counts::{Questions, compare};
+use crate::counts::{Questions, Since, compare};
 use crate::cql;
 use crate::fleet::{Fleet, rooms};
 use crate::report::Measured;
@@ -20,6 +20,9 @@ pub(crate) const CASSANDRA: &str = "headcount, Kafka -> Cassandra";
 pub(crate) const EMBEDDED: &str = "headcount, Kafka -> embedded";
 /// Crossings of each DPU that warm Cassandra up: its code is slow until it is compiled.
 const WARM_PER_DPU: usize = 3;
+
+/// A crossing each half minute, ten million times, ends long after today.
+pub(crate) const FAR_AHEAD: [&str; 2] = ["--max-clock-ahead-ms", "3155760000000"];
 
 /// What everything here needs.
 pub(crate) struct Ours<'a> {
@@ -32,48 +35,66 @@ pub(crate) struct Ours<'a> {
 
 impl Ours<'_> {
     fn questions(&self) -> Questions<'_> {
-        Questions { fleet: self.fleet, rooms: self.plan.rooms, counts: self.plan.lookups }
+        Questions { fleet: self.fleet, since: Since::Beginning, rooms: self.plan.rooms, counts: self.plan.lookups }
     }
 
     /// A consumer process into a new keyspace of the cluster, and an API process over it.
     pub(crate) fn on_cassandra(&self, cluster: &str) -> Result<Measured> {
-        let hosts = cql::hosts(cluster)?;
-        let session = self.runtime.block_on(cql::connect(hosts.split(',')))?;
         let run = std::process::id();
         let warm = self.runtime.block_on(Topic::create(&self.topic.brokers, &format!("peers.warm.{run}")))?;
         warm.fill(self.plan.dpus, WARM_PER_DPU, 0)?;
         let plan = Plan { warm_per_dpu: 1, per_dpu: WARM_PER_DPU - 1, repeats: 0, ..*self.plan };
-        self.drain(hosts, &warm, &format!("peers_warm_{run}"), &plan)?;
-        let keyspace = format!("peers_{run}");
-        let (store, crossings_per_s) = self.drain(hosts, self.topic, &keyspace, self.plan)?;
-        self.check(&session, &keyspace)?;
-        let words = ["serve", "--consume", "false", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"];
-        let served = self.start(&words, &store, self.topic, &keyspace)?;
-        self.runtime.block_on(served.put_topology(&rooms(self.plan.rooms, "d", "")))?;
-        let took = self.questions().of_headcount(self.runtime, CASSANDRA, served.address)?;
-        served.stop()?;
-        let disk_bytes = self.runtime.block_on(on_disk(&session, &keyspace))?;
+        let name = format!("peers_warm_{run}");
+        self.drain(cluster, &warm, &name, |consumer| warm.await_taken(&name, &plan, || consumer.busy_s().map(drop)))?;
+        let name = format!("peers_{run}");
+        let topology = rooms(self.plan.rooms, "d", "");
+        let (crossings_per_s, took) = self.asked_on_cassandra(
+            cluster,
+            &name,
+            &topology,
+            |consumer| self.topic.await_taken(&name, self.plan, || consumer.busy_s().map(drop)),
+            |served| self.questions().of_headcount(self.runtime, CASSANDRA, served.address),
+        )?;
+        let disk_bytes = self.runtime.block_on(async { on_disk(&connect(cluster).await?, &name).await })?;
         Ok(Measured { who: CASSANDRA, crossings_per_s, took, disk_bytes })
     }
 
-    /// A consumer takes a topic in: the store's URL, and the crossings a second.
-    fn drain(&self, hosts: &str, topic: &Topic, keyspace: &str, plan: &Plan) -> Result<(String, f64)> {
-        let store = format!("cql://{hosts}/{keyspace}");
+    /// Has the topic taken into a new keyspace, whose name is the group's too, and asks an API process over it; what
+    /// `taken`, which waits until all is in, and `ask` tell.
+    pub(crate) fn asked_on_cassandra<T, A>(
+        &self,
+        cluster: &str,
+        keyspace: &str,
+        topology: &str,
+        taken: impl FnOnce(&Served) -> Result<T>,
+        ask: impl FnOnce(&Served) -> Result<A>,
+    ) -> Result<(T, A)> {
+        let (store, told) = self.drain(cluster, self.topic, keyspace, taken)?;
+        self.runtime.block_on(async {
+            let session = connect(cluster).await?;
+            compare(CASSANDRA, self.fleet, cql::totals(&session, keyspace, "d").await?)
+        })?;
+        let words = ["serve", "--consume", "false", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"];
+        let served = self.start(&words, &store, self.topic, keyspace)?;
+        self.runtime.block_on(served.put_topology(topology))?;
+        let asked = ask(&served)?;
+        served.stop()?;
+        Ok((told, asked))
+    }
+
+    /// A consumer takes a topic in: the store's URL, and what `taken` tells.
+    fn drain<T>(&self, cluster: &str, topic: &Topic, keyspace: &str, taken: impl FnOnce(&Served) -> Result<T>) -> Result<(String, T)> {
+        let store = format!("cql://{}/{keyspace}", cql::hosts(cluster)?);
         self.program.run(&["migrate", "--store", &store, "--replication", "1"])?;
         let consumer = self.start(&["ingest", "--metrics-listen", "127.0.0.1:0"], &store, topic, keyspace)?;
-        let rate = topic.await_taken(keyspace, plan, || consumer.busy_s().map(drop))?;
+        let told = taken(&consumer)?;
         consumer.stop()?;
-        Ok((store, rate))
+        Ok((store, told))
     }
 
     fn start(&self, words: &[&str], store: &str, topic: &Topic, group: &str) -> Result<Served> {
         let common = ["--kafka", &topic.brokers, "--store", store, "--topic", &topic.name, "--group", group];
-        Served::run(self.program, &[words, &common[..]].concat())
-    }
-
-    /// Compares the counters of every DPU with the truth.
-    fn check(&self, session: &Session, keyspace: &str) -> Result<()> {
-        compare(CASSANDRA, self.fleet, self.runtime.block_on(cql::totals(session, keyspace, "d"))?)
+        Served::run(self.program, &[words, &FAR_AHEAD, &common[..]].concat())
     }
 
     /// A server that consumes into an embedded store in a new folder.
@@ -91,6 +112,10 @@ impl Ours<'_> {
         let disk_bytes = disk_bytes(folder.path())?;
         Ok(Measured { who: EMBEDDED, crossings_per_s, took, disk_bytes })
     }
+}
+
+async fn connect(cluster: &str) -> Result<Session> {
+    cql::connect(cql::hosts(cluster)?.split(',')).await
 }
 
 /// Compares all doorways of the campus together with the truth.

@@ -12,7 +12,7 @@ use tokio::runtime::Runtime;
 
 use crate::args::Plan;
 use crate::client::{Connection, request};
-use crate::counts::{Questions, compare};
+use crate::counts::{Questions, Since, Took, compare};
 use crate::fleet::Fleet;
 use crate::report::Measured;
 use crate::served::disk_bytes;
@@ -54,6 +54,29 @@ impl Streams {
         }
     }
 
+    /// One that has taken in what a fleet saw, and counts it right; `taken` waits until it has, and what that tells.
+    fn filled<T>(
+        classes: &Path,
+        folder: &Path,
+        runtime: &Runtime,
+        topic: &Topic,
+        application: &str,
+        fleet: &Fleet,
+        taken: impl FnOnce(&mut Self) -> Result<T>,
+    ) -> Result<(T, Self)> {
+        std::fs::create_dir(folder)?;
+        let mut streams = Self::start(classes, topic, application, folder)?;
+        let told = taken(&mut streams)?;
+        let all = streams.ask(runtime, "/all")?;
+        let found = all.lines().map(|line| {
+            let mut words = line.split(' ');
+            let mut word = || words.next().with_context(|| format!("{line:?} is no DPU"));
+            anyhow::Ok((word()?.trim_start_matches('d').parse()?, word()?.parse()?, word()?.parse()?))
+        });
+        compare(NAME, fleet, found.collect::<Result<Vec<_>>>()?)?;
+        Ok((told, streams))
+    }
+
     fn check(&mut self) -> Result<()> {
         match self.process.ended() {
             None => Ok(()),
@@ -81,21 +104,32 @@ impl Streams {
 
 /// Has it take the topic in, then asks it.
 pub(crate) fn measure(classes: &Path, folder: &Path, runtime: &Runtime, topic: &Topic, plan: &Plan, fleet: &Fleet) -> Result<Measured> {
-    std::fs::create_dir(folder)?;
     let application = format!("peers.streams.{}", std::process::id());
-    let mut streams = Streams::start(classes, topic, &application, folder)?;
-    let crossings_per_s = topic.await_taken(&application, plan, || streams.check())?;
-    let all = streams.ask(runtime, "/all")?;
-    let found = all.lines().map(|line| {
-        let mut words = line.split(' ');
-        let mut word = || words.next().with_context(|| format!("{line:?} is no DPU"));
-        anyhow::Ok((word()?.trim_start_matches('d').parse()?, word()?.parse()?, word()?.parse()?))
-    });
-    compare(NAME, fleet, found.collect::<Result<Vec<_>>>()?)?;
-    let took = Questions { fleet, rooms: plan.rooms, counts: plan.lookups }.of_streams(runtime, NAME, streams.address)?;
+    let taken = |streams: &mut Streams| topic.await_taken(&application, plan, || streams.check());
+    let (crossings_per_s, streams) = Streams::filled(classes, folder, runtime, topic, &application, fleet, taken)?;
+    let questions = Questions { fleet, since: Since::Beginning, rooms: plan.rooms, counts: plan.lookups };
+    let took = questions.of_streams(runtime, NAME, streams.address)?;
     let changelogs: u64 = streams.ask(runtime, "/changelogs")?.parse()?;
     streams.stop()?;
     let disk_bytes = changelogs + disk_bytes(&folder.join("state"))?;
     std::fs::remove_dir_all(folder)?;
     Ok(Measured { who: NAME, crossings_per_s, took, disk_bytes })
+}
+
+/// Has it take a long past in, of so many records, then asks it.
+pub(crate) fn stored(
+    classes: &Path,
+    folder: &Path,
+    runtime: &Runtime,
+    topic: &Topic,
+    records: usize,
+    questions: &Questions<'_>,
+) -> Result<Took> {
+    let application = format!("{}.streams", topic.name);
+    let taken = |streams: &mut Streams| topic.await_records(&application, records, || streams.check());
+    let ((), streams) = Streams::filled(classes, folder, runtime, topic, &application, questions.fleet, taken)?;
+    let took = questions.of_streams(runtime, NAME, streams.address)?;
+    streams.stop()?;
+    std::fs::remove_dir_all(folder)?;
+    Ok(took)
 }

@@ -10,7 +10,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use crate::args::Plan;
-use crate::fleet::{mix, seen};
+use crate::fleet::{Fleet, mix, seen};
 use crate::kafka::{PARTITIONS, create_topic, flush, producer, send};
 
 const LOOK: Duration = Duration::from_millis(20);
@@ -49,34 +49,42 @@ impl Topic {
         flush(&producer)
     }
 
+    /// Produces all that a fleet saw, turn about, so many crossings in a record; how many records that makes.
+    pub(crate) fn fill_gathered(&self, fleet: &Fleet, gathered: usize) -> Result<usize> {
+        let (producer, mut records) = (producer(&self.brokers)?, 0);
+        for first in (0..fleet.per_dpu).step_by(gathered) {
+            for dpu in 0..fleet.dpus {
+                let some = (first..fleet.per_dpu.min(first + gathered)).map(|k| seen(dpu, k));
+                send(&producer, &self.name, &format!("d{dpu}"), some)?;
+                records += 1;
+            }
+        }
+        flush(&producer)?;
+        Ok(records)
+    }
+
     /// Waits until a group has taken in all; how many of the timed crossings it took in a second. `check` fails where
     /// that is hopeless.
     pub(crate) fn await_taken(&self, group: &str, plan: &Plan, mut check: impl FnMut() -> Result<()>) -> Result<f64> {
         let observer = Observer::of(self, group)?;
-        let begun = Instant::now();
-        let mut await_more = |least: usize| loop {
-            let taken = observer.taken()?;
-            if taken >= least {
-                return anyhow::Ok((taken, Instant::now()));
-            }
-            check()?;
-            if begun.elapsed() > PATIENCE {
-                bail!("{group} has taken in {taken} records after {PATIENCE:?}, not yet {least}");
-            }
-            std::thread::sleep(LOOK);
-        };
-        let (first, from) = await_more(plan.warm())?;
-        let (last, to) = await_more(plan.warm() + plan.timed())?;
-        await_more(plan.warm() + plan.timed() + plan.repeats)?;
+        let (first, from) = observer.await_taken(plan.warm(), &mut check)?;
+        let (last, to) = observer.await_taken(plan.warm() + plan.timed(), &mut check)?;
+        observer.await_taken(plan.warm() + plan.timed() + plan.repeats, &mut check)?;
         if first >= last {
             bail!("{group} was too quick to be timed: give it more crossings");
         }
         Ok((last - first) as f64 / (to - from).as_secs_f64())
     }
+
+    /// Waits until a group has taken in so many records. `check` fails where that is hopeless.
+    pub(crate) fn await_records(&self, group: &str, records: usize, mut check: impl FnMut() -> Result<()>) -> Result<()> {
+        Observer::of(self, group)?.await_taken(records, &mut check).map(drop)
+    }
 }
 
 /// Sees how far a group is: what it has committed, which everybody does once it is durable.
 struct Observer {
+    group: String,
     consumer: BaseConsumer,
     partitions: TopicPartitionList,
 }
@@ -86,7 +94,23 @@ impl Observer {
         let mut partitions = TopicPartitionList::new();
         partitions.add_partition_range(&topic.name, 0, PARTITIONS - 1);
         let consumer = topic.client().set("group.id", group).set("isolation.level", "read_uncommitted").create()?;
-        Ok(Self { consumer, partitions })
+        Ok(Self { group: group.to_owned(), consumer, partitions })
+    }
+
+    /// Waits until it has taken in at least so many; how many then, and when.
+    fn await_taken(&self, least: usize, check: &mut impl FnMut() -> Result<()>) -> Result<(usize, Instant)> {
+        let begun = Instant::now();
+        loop {
+            let taken = self.taken()?;
+            if taken >= least {
+                return Ok((taken, Instant::now()));
+            }
+            check()?;
+            if begun.elapsed() > PATIENCE {
+                bail!("{} has taken in {taken} records after {PATIENCE:?}, not yet {least}", self.group);
+            }
+            std::thread::sleep(LOOK);
+        }
     }
 
     fn taken(&self) -> Result<usize> {

@@ -4,7 +4,7 @@ use super::*;
 use crate::cluster::{Cluster, MISSING, programs};
 use crate::counts::compare;
 use crate::fleet::{Fleet, mix};
-use crate::stored::crossing;
+use crate::stored::{crossing, fill_first};
 use engines::Folder;
 
 /// A few hundred crossings over two days, in two orders, with repeats: what is counted is each of them once.
@@ -40,6 +40,21 @@ fn counts_each_crossing_once<D: Design>(cluster: &Cluster) {
     }
 }
 
+/// Over three days: what is counted is what came since 04:00.
+fn the_first_design_counts_from_the_days_reset(cluster: &Cluster) {
+    let fleet = Fleet::new(3, 8_000);
+    let database = cluster.database("since_reset").unwrap();
+    fill_first(&database, &fleet).unwrap();
+    let mut client = database.connect().unwrap();
+    let statement = client.prepare(First::COUNT_OF_DAY).unwrap();
+    for n in 0..200 {
+        let (dpu, after_ms) = (mix(n) as usize % fleet.dpus, (mix(n + 1_000) % fleet.span_ms().unsigned_abs()).cast_signed());
+        let at = Fleet::instant(after_ms).unwrap();
+        let count: i64 = client.query_one(&statement, &[&i32::try_from(dpu).unwrap(), &at.ms()]).unwrap().get(0);
+        assert_eq!(count, fleet.net_of(dpu..dpu + 1, after_ms), "{dpu} at {at}");
+    }
+}
+
 /// Every instant ten times as long after the beginning: 300 half minutes become a day and more.
 fn apart(at: UnixMs) -> UnixMs {
     let beginning = Fleet::instant(0).unwrap();
@@ -47,7 +62,7 @@ fn apart(at: UnixMs) -> UnixMs {
 }
 
 #[test]
-fn both_designs_count_each_crossing_once() {
+fn both_designs_count_right() {
     let Some(programs) = programs() else {
         eprintln!("not tested: {MISSING}");
         return;
@@ -56,5 +71,6 @@ fn both_designs_count_each_crossing_once() {
     let cluster = Cluster::start(&programs, &folder.path().join("postgres")).unwrap();
     counts_each_crossing_once::<First>(&cluster);
     counts_each_crossing_once::<Ledger>(&cluster);
+    the_first_design_counts_from_the_days_reset(&cluster);
     cluster.stop();
 }
