@@ -31,10 +31,11 @@ struct Mixed<'a> {
     span_ms: i64,
 }
 
-/// What a load took, and how long counts and bare rows took beside it.
+/// What a load took, and how long counts of each kind and bare rows took beside it.
 struct Answered {
     taken: Taken,
-    each: [Latencies; 4],
+    counts: [Latencies; 3],
+    rows: Latencies,
 }
 
 pub(super) async fn measured(engines: &Engines<'_>, plan: &Plan) -> Result<Vec<Figure>> {
@@ -53,12 +54,8 @@ pub(super) async fn measured(engines: &Engines<'_>, plan: &Plan) -> Result<Vec<F
     let aim = Aim::AtLeast(PER_S as f64 * 0.98);
     let mut figures =
         vec![Figure::new(format!("mixed: crossings a second, {counts} counts beside them"), full.taken.per_s, "crossings/s").aim(aim)];
-    let kinds = KINDS.into_iter().chain(["one row by the bare driver"]);
-    for (what, (each, lightly)) in kinds.zip(full.each.iter_mut().zip(&mut light.each)) {
-        for percent in [50, 99] {
-            let figure = Figure::new(format!("mixed: {what}, p{percent}"), each.percentile_ms(percent), "ms");
-            figures.push(figure.beside(&a_quarter, lightly.percentile_ms(percent)));
-        }
+    for (per_s, answered) in [(LIGHT_PER_S, &mut light), (PER_S, &mut full)] {
+        figures.extend(answered.figures(per_s));
     }
     figures.extend(full.taken.figures("mixed", Some((&a_quarter, &light.taken))));
     mixed.load.stop()?;
@@ -79,12 +76,12 @@ impl Mixed<'_> {
             self.ask(begun, WARM_S).await?;
             self.ask(from, for_s).await
         };
-        let (taken, (), each) = tokio::try_join!(self.load.run(from, per_s, ENTER_PER_S, for_s), enter, asked)?;
-        Ok(Answered { taken, each })
+        let (taken, (), (counts, rows)) = tokio::try_join!(self.load.run(from, per_s, ENTER_PER_S, for_s), enter, asked)?;
+        Ok(Answered { taken, counts, rows })
     }
 
     /// Counts of each kind, and rows, all from a moment on.
-    async fn ask(&self, start: Instant, for_s: usize) -> Result<[Latencies; 4]> {
+    async fn ask(&self, start: Instant, for_s: usize) -> Result<([Latencies; 3], Latencies)> {
         let rate = Rate { start, per_s: EACH_PER_S as f64 };
         let read = async |(): &mut (), i| {
             let random = mix(i as u64);
@@ -92,7 +89,21 @@ impl Mixed<'_> {
             self.row.read((random >> 40) as usize % DPUS, Fleet::instant(after_ms)?).await
         };
         let rows = rate.ask(EACH_PER_S * for_s, OPEN, async || Ok(()), read);
-        let ([now, yesterday, random], rows) = tokio::try_join!(self.asked.counts(start, EACH_PER_S, for_s), rows)?;
-        Ok([now, yesterday, random, rows])
+        tokio::try_join!(self.asked.counts(start, EACH_PER_S, for_s), rows)
+    }
+}
+
+impl Answered {
+    /// Of each kind, beside the limit, which counts of now need not keep to: they ask for no row.
+    fn figures(&mut self, per_s: usize) -> Vec<Figure> {
+        let mut figures = Vec::new();
+        for (what, each) in KINDS.into_iter().zip(&mut self.counts) {
+            for percent in [50, 99] {
+                let name = format!("mixed: {what}, beside {per_s} crossings a second, p{percent}");
+                let figure = Figure::new(name, each.percentile_ms(percent), "ms");
+                figures.push(figure.beside("one row by the bare driver, at the same time", self.rows.percentile_ms(percent)));
+            }
+        }
+        figures
     }
 }
