@@ -9,7 +9,7 @@ use rdkafka::producer::BaseProducer;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::backlog::{SLOT_FOR_EACH_DPU, drain};
-use super::{Engines, Path, SLOTS, send_gathered, until_taken_in};
+use super::{Engines, Path, SLOTS, send_gathered, taken_in, until_taken_in};
 use crate::figure::Figure;
 use crate::fleet::{Fleet, Seen, mix, now};
 use crate::kafka::{flush, producer, send};
@@ -44,7 +44,7 @@ pub(super) struct Load<'a> {
 /// What a load took.
 pub(super) struct Taken {
     took_s: f64,
-    /// Crossings a second.
+    /// Crossings that the consumer took in a second.
     pub(super) per_s: f64,
     /// How long the API process and the consumer kept processors busy, and how long these had nothing to do.
     used: Used,
@@ -87,11 +87,12 @@ impl<'a> Load<'a> {
         let next = |_| self.next();
         rate(from - Duration::from_secs(WARM_S as u64)).each(own * WARM_S, next).await?;
         sleep_until(from).await;
-        let before = self.used()?;
+        let (before, in_before) = (self.used()?, taken_in(&self.consumer).await?);
         rate(from).each(own * for_s, next).await?;
         let (took_s, after) = (from.elapsed().as_secs_f64(), self.used()?);
+        let per_s = (taken_in(&self.consumer).await? - in_before) / took_s;
         let used = Used { api: after.api - before.api, consumer: after.consumer - before.consumer, idle: after.idle - before.idle };
-        Ok(Taken { took_s, per_s: (per_s * for_s) as f64 / took_s, used })
+        Ok(Taken { took_s, per_s, used })
     }
 
     /// Has the history of a fleet taken in.

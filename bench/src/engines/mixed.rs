@@ -53,7 +53,7 @@ pub(super) async fn measured(engines: &Engines<'_>, plan: &Plan) -> Result<Vec<F
     let a_quarter = format!("at {LIGHT_PER_S} a second");
     let aim = Aim::AtLeast(PER_S as f64 * 0.98);
     let mut figures =
-        vec![Figure::new(format!("mixed: crossings a second, {counts} counts beside them"), full.taken.per_s, "crossings/s").aim(aim)];
+        vec![Figure::new(format!("mixed: crossings taken in, {counts} counts beside them"), full.taken.per_s, "crossings/s").aim(aim)];
     for (per_s, answered) in [(LIGHT_PER_S, &mut light), (PER_S, &mut full)] {
         figures.extend(answered.figures(per_s));
     }
