@@ -81,7 +81,11 @@ impl<'a> FjallLedger<'a> {
         let Some(number) = self.day(day)?.begun_before(before).checked_sub(1) else {
             return Ok(opening);
         };
-        let within = segment::totals_before(&self.segment(day, number)?, before)?;
+        let read = || self.segment(day, number);
+        let within = match &self.kept {
+            Some(kept) => segment::totals_before(&kept.segment((day, segment_number(number)?), read)?, before)?,
+            None => segment::totals_before(&read()?, before)?,
+        };
         Ok(within.map_or(opening, |within| opening.plus(within)))
     }
 

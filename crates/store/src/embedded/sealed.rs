@@ -15,6 +15,7 @@ use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use fjall::Slice;
 use occupancy::id::DpuId;
 use occupancy::ledger::Totals;
 use occupancy::time::{Day, UnixMs};
@@ -27,15 +28,21 @@ use crate::day::DayEntry;
 /// How many generations there are.
 const GENERATIONS: usize = 4096;
 /// What a kept value takes besides what it points at, about, in bytes.
-const EACH_BYTES: u64 = 96;
+const EACH_BYTES: u64 = 128;
 
 /// The latest day with an opening at or before some day, if there is one.
 pub(super) type Active = Option<(Day, Arc<DayEntry>)>;
+
+/// Where a segment stands: its day, and its number there.
+type Place = (Day, u32);
+/// A segment as it is stored.
+type Packed = Arc<[u8]>;
 
 /// What is kept, each with its generation.
 pub(super) struct Sealed {
     generations: Box<[AtomicU64]>,
     hasher: RandomState,
+    segments: Cache<(DpuId, Place), (u64, Packed), Weigh>,
     days: Cache<(DpuId, Day), (u64, Active), Weigh>,
     totals: Cache<(DpuId, UnixMs), (u64, Totals)>,
     /// What was asked for, as hashes: totals are kept once they are asked for again. An instant that nobody else means, as
@@ -53,18 +60,25 @@ impl Weighter<(DpuId, Day), (u64, Active)> for Weigh {
     }
 }
 
+impl Weighter<(DpuId, Place), (u64, Packed)> for Weigh {
+    fn weight(&self, _: &(DpuId, Place), (_, segment): &(u64, Packed)) -> u64 {
+        EACH_BYTES + segment.len() as u64
+    }
+}
+
 /// A generation as it was noted before a snapshot was taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Noted(u64);
 
 impl Sealed {
-    /// Keeps about so many bytes.
+    /// Keeps about so many bytes: two thirds are for segments, which are found here without a search through the tree.
     pub(super) fn new(bytes: u64) -> Self {
-        let (days_bytes, totals) = (bytes / 4 * 3, bytes / 4 / EACH_BYTES);
+        let (segments_bytes, days_bytes, totals) = (bytes / 3 * 2, bytes / 4, bytes / 12 / EACH_BYTES);
         let number = |of: u64| usize::try_from(of).unwrap_or(usize::MAX);
         Self {
             generations: (0..GENERATIONS).map(|_| AtomicU64::new(0)).collect(),
             hasher: RandomState::new(),
+            segments: Cache::with_weighter(number(segments_bytes / (4 * EACH_BYTES)), segments_bytes, Weigh),
             days: Cache::with_weighter(number(days_bytes / (4 * EACH_BYTES)), days_bytes, Weigh),
             totals: Cache::new(number(totals)),
             asked: (0..number(totals).max(1)).map(|_| AtomicU64::new(0)).collect(),
@@ -123,6 +137,12 @@ impl Kept<'_> {
         self.one(&self.sealed.days, until, read)
     }
 
+    /// The segment of a place.
+    pub(super) fn segment(&self, place: Place, read: impl FnOnce() -> Result<Slice, StoreError>) -> Result<Packed, StoreError> {
+        // A copy: what the database gives holds on to a whole block.
+        self.one(&self.sealed.segments, place, || read().map(|bytes| Arc::from(&*bytes)))
+    }
+
     /// The totals before an instant that lies before the end of the sealed rows.
     pub(super) fn totals(&self, before: UnixMs, read: impl FnOnce() -> Result<Totals, StoreError>) -> Result<Totals, StoreError> {
         if self.sealed.asked_again(self.dpu, before) { self.one(&self.sealed.totals, before, read) } else { read() }
@@ -172,6 +192,21 @@ impl Drop for Changing<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn segments_are_kept_until_their_dpu_changes_and_no_more_than_have_room() {
+        let (sealed, dpu) = (Sealed::new(3 << 20), "d1".parse::<DpuId>().unwrap());
+        let look = |number, stored: u8| {
+            let read = || Ok(Slice::from(vec![stored; 1_000]));
+            sealed.kept(&dpu, sealed.note(&dpu)).segment((Day(1), number), read).unwrap()[0]
+        };
+        assert_eq!([look(0, 1), look(0, 2), look(1, 3), look(1, 4)], [1, 1, 3, 3]);
+        sealed.changing().also(&dpu);
+        assert_eq!([look(0, 5), look(0, 6), look(1, 7)], [5, 5, 7]);
+        (2..10_000).for_each(|number| assert_eq!(look(number, 8), 8));
+        let kept = sealed.segments.len() as u64;
+        assert!((500..=(2 << 20) / 1_000).contains(&kept) && sealed.segments.weight() <= 2 << 20, "{kept}");
+    }
 
     #[test]
     fn what_changes_meanwhile_is_neither_kept_nor_asked_for() {
