@@ -63,15 +63,15 @@ pub struct Options {
     pub create: bool,
     /// Writes are refused while the volume has less than this free, in bytes.
     pub reserve_bytes: u64,
-    /// Memory for what was read, in bytes: a quarter for blocks of the disk, half for segments found in them, the rest for
-    /// days and totals. It fills as they are asked for.
+    /// Memory for what was read, in bytes: a third for blocks of the disk, the rest for segments, days and totals found
+    /// in them. It fills as they are asked for.
     pub cache_bytes: u64,
 }
 
 impl Default for Options {
-    /// Create it; keep 64 MiB of the volume free; cache 80 MiB.
+    /// Create it; keep 64 MiB of the volume free; cache 96 MiB.
     fn default() -> Self {
-        Self { create: true, reserve_bytes: 64 << 20, cache_bytes: 80 << 20 }
+        Self { create: true, reserve_bytes: 64 << 20, cache_bytes: 96 << 20 }
     }
 }
 
@@ -133,13 +133,13 @@ impl FjallStore {
     pub fn open_with(path: impl AsRef<Path>, options: &Options) -> Result<Self, OpenError> {
         let folder = Folder::open(path.as_ref(), options.create)?;
         let failed = |error| open_error(&folder.path, error);
-        let builder = Database::builder(folder.db()).cache_size(options.cache_bytes / 4).max_journaling_size(JOURNALS_BYTES);
+        let builder = Database::builder(folder.db()).cache_size(options.cache_bytes / 3).max_journaling_size(JOURNALS_BYTES);
         let db = builder.open().map_err(failed)?;
         let tables = Tables::open(&db).map_err(failed)?;
         folder.sync()?;
         let damaged = |error: StoreError| OpenError::Damaged { path: folder.path.clone(), detail: error.to_string() };
         let revision = AtomicU64::new(tables.revision().map_err(damaged)?);
-        let sealed = Sealed::new(options.cache_bytes / 4 * 3);
+        let sealed = Sealed::new(options.cache_bytes / 3 * 2);
         let writing = Mutex::new(Space::new(folder.path.clone(), options.reserve_bytes));
         Ok(Self { inner: Arc::new(Inner { db, tables, writing, revision, sealed, pace: Pace::default(), folder }) })
     }
