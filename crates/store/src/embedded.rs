@@ -18,6 +18,7 @@ mod ledger;
 mod look_up;
 mod sealed;
 mod space;
+mod whole;
 mod write;
 
 use std::fmt;
@@ -40,6 +41,7 @@ use crate::embedded::ledger::FjallLedger;
 use crate::embedded::look_up::Pace;
 use crate::embedded::sealed::Sealed;
 use crate::embedded::space::Space;
+use crate::embedded::whole::Whole;
 use crate::key::{StoreKey, Table, decode_dpu, decode_revision, decode_source};
 use crate::open::Folder;
 use crate::view::{self, View};
@@ -89,6 +91,7 @@ struct Inner {
     /// The newest revision that is durable: whoever knows it asks the database for no edits.
     revision: AtomicU64,
     sealed: Sealed,
+    whole: Whole,
     pace: Pace,
     /// Unlocked last.
     folder: Folder,
@@ -141,7 +144,8 @@ impl FjallStore {
         let revision = AtomicU64::new(tables.revision().map_err(damaged)?);
         let sealed = Sealed::new(options.cache_bytes / 3 * 2);
         let writing = Mutex::new(Space::new(folder.path.clone(), options.reserve_bytes));
-        Ok(Self { inner: Arc::new(Inner { db, tables, writing, revision, sealed, pace: Pace::default(), folder }) })
+        let (whole, pace) = (Whole::default(), Pace::default());
+        Ok(Self { inner: Arc::new(Inner { db, tables, writing, revision, sealed, whole, pace, folder }) })
     }
 
     /// Runs blocking work where it may block.
@@ -205,12 +209,12 @@ impl Inner {
         FjallLedger::new(snapshot, &self.tables, dpu)
     }
 
-    fn record(&self, dpu: &DpuId) -> Result<Option<Slice>, StoreError> {
-        self.tables.counters.get(StoreKey::Counters(dpu).encode()).map_err(store_error)
+    fn snapshot(&self) -> Arc<Snapshot> {
+        self.whole.snapshot(&self.db)
     }
 
-    fn counters(&self, dpu: &DpuId) -> Result<Option<Counters>, StoreError> {
-        self.record(dpu)?.map_or(Ok(None), |bytes| Ok(value::read_record(&bytes)?.counters))
+    fn record(&self, dpu: &DpuId) -> Result<Option<Slice>, StoreError> {
+        self.tables.counters.get(StoreKey::Counters(dpu).encode()).map_err(store_error)
     }
 
     /// What follows a key in its table (the whole table when `None`), in order.
@@ -253,7 +257,7 @@ impl Ledgers for FjallStore {
 
     async fn tail(&self, dpu: &DpuId, from: &[Key]) -> Result<Tail, StoreError> {
         let (dpu, from) = (dpu.clone(), from.to_vec());
-        self.run(move |inner| view::tail(&inner.ledger(&inner.db.snapshot(), &dpu)?, &from)).await
+        self.run(move |inner| view::tail(&inner.ledger(&inner.snapshot(), &dpu)?, &from)).await
     }
 
     async fn commit(&self, commit: Arc<Commit>) -> Result<(), StoreError> {
@@ -274,12 +278,12 @@ impl Ledgers for FjallStore {
 
     async fn crossings(&self, dpu: &DpuId, from: Key, until: UnixMs, limit: usize) -> Result<Vec<Row>, StoreError> {
         let dpu = dpu.clone();
-        self.run(move |inner| view::crossings(&inner.ledger(&inner.db.snapshot(), &dpu)?, from, until, limit)).await
+        self.run(move |inner| view::crossings(&inner.ledger(&inner.snapshot(), &dpu)?, from, until, limit)).await
     }
 
     async fn openings(&self, dpu: &DpuId) -> Result<Vec<(Day, Totals)>, StoreError> {
         let dpu = dpu.clone();
-        self.run(move |inner| inner.ledger(&inner.db.snapshot(), &dpu)?.openings(Day(i32::MIN))).await
+        self.run(move |inner| inner.ledger(&inner.snapshot(), &dpu)?.openings(Day(i32::MIN))).await
     }
 
     async fn dpus(&self, after: Option<&DpuId>, limit: usize) -> Result<Vec<(DpuId, Counters)>, StoreError> {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use fjall::{Guard, Readable, Slice, Snapshot};
 use occupancy::crossing::Key;
 use occupancy::id::DpuId;
-use occupancy::ledger::{Row, Totals};
+use occupancy::ledger::{Counters, Row, Totals};
 use occupancy::time::{DAY_MS, Day, UnixMs};
 
 use super::sealed::{Active, Kept};
@@ -41,6 +41,10 @@ impl<'a> FjallLedger<'a> {
     /// The same, with what is kept of the DPU for this snapshot.
     pub(super) fn with(self, kept: Kept<'a>) -> Self {
         Self { kept: Some(kept), ..self }
+    }
+
+    pub(super) fn counters(&self) -> Result<Option<Counters>, StoreError> {
+        Ok(self.stored()?.counters)
     }
 
     /// The counters, and the totals over the crossings before each instant.

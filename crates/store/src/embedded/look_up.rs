@@ -71,8 +71,8 @@ impl FjallStore {
     }
 
     pub(super) async fn look_up_counters(&self, dpus: &[DpuId]) -> Result<Vec<Option<Counters>>, StoreError> {
-        let inner = Arc::clone(&self.inner);
-        self.look_up(dpus, move |dpu| inner.counters(dpu)).await
+        let (inner, snapshot) = (Arc::clone(&self.inner), self.inner.snapshot());
+        self.look_up(dpus, move |dpu| inner.ledger(&snapshot, dpu)?.counters()).await
     }
 
     pub(super) async fn look_up_totals(&self, before: &[(DpuId, UnixMs)]) -> Result<Vec<Totals>, StoreError> {
@@ -84,7 +84,7 @@ impl FjallStore {
     pub(super) async fn look_up_stamped(&self, before: &[(DpuId, UnixMs, Part)]) -> Result<Vec<Stamped>, StoreError> {
         let inner = Arc::clone(&self.inner);
         let wanted: Vec<_> = before.iter().map(|(dpu, at, _)| (inner.sealed.note(dpu), dpu.clone(), *at)).collect();
-        let snapshot = inner.db.snapshot();
+        let snapshot = inner.snapshot();
         let stamped = move |(noted, dpu, at): &(Noted, DpuId, UnixMs)| {
             inner.ledger(&snapshot, dpu)?.with(inner.sealed.kept(dpu, *noted)).stamped(*at)
         };
@@ -95,7 +95,7 @@ impl FjallStore {
         let inner = Arc::clone(&self.inner);
         // Before the snapshot: see there.
         let wanted: Vec<_> = wanted.iter().map(|(dpu, instants)| (inner.sealed.note(dpu), dpu.clone(), instants.clone())).collect();
-        let snapshot = inner.db.snapshot();
+        let snapshot = inner.snapshot();
         let summary = move |(noted, dpu, instants): &(Noted, DpuId, Vec<UnixMs>)| {
             inner.ledger(&snapshot, dpu)?.with(inner.sealed.kept(dpu, *noted)).summary(instants)
         };

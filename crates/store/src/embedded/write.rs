@@ -30,7 +30,7 @@ impl Inner {
         for one in &commit.quarantine {
             self.put_quarantined(&mut batch, one)?;
         }
-        write(&mut writing, batch)
+        self.write(&mut writing, batch)
     }
 
     pub(super) fn append(&self, expected: u64, edit: Vec<u8>) -> Result<(), AppendError> {
@@ -41,7 +41,7 @@ impl Inner {
         }
         let mut batch = self.batch();
         self.put(&mut batch, &StoreKey::Edit(found + 1), edit);
-        write(&mut writing, batch)?;
+        self.write(&mut writing, batch)?;
         self.revision.store(found + 1, Ordering::SeqCst);
         Ok(())
     }
@@ -53,7 +53,7 @@ impl Inner {
         }
         let mut batch = self.batch();
         self.put(&mut batch, &StoreKey::Settings, new.encode()?);
-        write(&mut writing, batch).map(|()| true)
+        self.write(&mut writing, batch).map(|()| true)
     }
 
     fn put_ledger(&self, batch: &mut OwnedWriteBatch, write: &LedgerWrite, changing: &mut Changing<'_>) -> Result<(), StoreError> {
@@ -136,17 +136,18 @@ impl Inner {
         batch.insert(self.tables.of(key.table()), key.encode(), value);
     }
 
+    /// Makes a batch durable, if the volume has room for it, and shows it.
+    fn write(&self, space: &mut Space, batch: OwnedWriteBatch) -> Result<(), StoreError> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        space.check()?;
+        let _amid = self.whole.begin(&self.db);
+        batch.commit().map_err(store_error)
+    }
+
     fn writing(&self) -> MutexGuard<'_, Space> {
         // It guards no data that could be left half changed.
         self.writing.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Makes a batch durable, if the volume has room for it.
-fn write(space: &mut Space, batch: OwnedWriteBatch) -> Result<(), StoreError> {
-    if batch.is_empty() {
-        return Ok(());
-    }
-    space.check()?;
-    batch.commit().map_err(store_error)
 }
