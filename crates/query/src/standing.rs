@@ -30,7 +30,7 @@ use quick_cache::sync::Cache;
 use crate::count::{Read, ever_hung};
 use crate::{Query, QueryError, Snapshot};
 
-/// How long a count is made of the same.
+/// How long a count is made of the same, by the clock.
 const KEPT_MS: i64 = 10_000;
 /// How many numbers of changes there are.
 const NUMBERS: usize = 4096;
@@ -67,7 +67,7 @@ struct Weigh;
 
 impl Weighter<SpaceId, Arc<Standing>> for Weigh {
     fn weight(&self, _: &SpaceId, standing: &Arc<Standing>) -> u64 {
-        1 + standing.found.len() as u64
+        1 + (standing.found.len() + standing.noted.len()) as u64
     }
 }
 
@@ -128,7 +128,7 @@ impl Standings {
         let Some(plan) = read.plans.first() else { return };
         let ahead = read.counters.values().filter_map(|counters| counters.last).any(|last| last.at > plan.at);
         if !ahead {
-            let end = plan.at.plus_ms(KEPT_MS);
+            let end = read.now.plus_ms(KEPT_MS);
             let until = snapshot.world.next_turn(plan.space.as_str(), plan.at.plus_ms(1), end).unwrap_or(end);
             let found = plan.terms.iter().map(|term| read.found(term)).collect();
             let standing = Standing { revision: snapshot.revision, noted, plan: plan.clone(), found, from: read.now, until };

@@ -102,7 +102,7 @@ async fn a_count_is_read_once_until_something_touches_it() {
         Step::Report(false, -500, Some(true)),
         Step::Wait(400),
         Step::Wait(100),
-        Step::Wait(9_999),
+        Step::Wait(9_499),
         Step::Wait(1),
         Step::Report(false, -400_000, Some(true)),
     ] {
