@@ -146,7 +146,7 @@ impl Ledgers for CqlStore {
     }
 
     async fn relative_totals(&self, before: &[(DpuId, UnixMs)]) -> Result<Vec<Totals>, StoreError> {
-        self.read_totals(before, |instants| Part::between(instants.iter().copied())).await
+        self.read_totals(before, Part::between).await
     }
 
     async fn stamped(&self, before: &[(DpuId, UnixMs, Part)]) -> Result<Vec<Stamped>, StoreError> {

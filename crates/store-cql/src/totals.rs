@@ -51,11 +51,6 @@ fn last_day(before: UnixMs) -> Day {
     before.plus_ms(-1).day()
 }
 
-/// What an opening and a row within its day tell together.
-fn together(opening: Stamped, row: Stamped) -> Stamped {
-    Stamped { totals: opening.totals.plus(row.totals), part: Part::Whole, stamp_us: opening.stamp_us.max(row.stamp_us) }
-}
-
 impl CqlStore {
     pub(crate) async fn read_stamped(&self, before: &[(DpuId, UnixMs, Part)]) -> Result<Vec<Stamped>, StoreError> {
         let mut asked: BTreeMap<&DpuId, Asked> = BTreeMap::new();
@@ -65,15 +60,11 @@ impl CqlStore {
         let read = |(dpu, asked)| async move { Ok((dpu, self.told(dpu, &asked).await?)) };
         let found: HashMap<&DpuId, Told> = all_of(asked.into_iter().map(read).collect(), AT_ONCE).await?.into_iter().collect();
         let told = |(dpu, at, part): &(DpuId, UnixMs, Part)| found.get(dpu).and_then(|told| told.get(&(*at, *part))).copied();
-        Ok(before.iter().map(|one| told(one).unwrap_or(none(one.2))).collect())
+        Ok(before.iter().map(|one| told(one).unwrap_or(Stamped::nothing(one.2))).collect())
     }
 
     /// Totals before instants, those of one DPU as of one moment; `part` says what is needed of those of one DPU.
-    pub(crate) async fn read_totals(
-        &self,
-        before: &[(DpuId, UnixMs)],
-        part: impl Fn(&[UnixMs]) -> Part,
-    ) -> Result<Vec<Totals>, StoreError> {
+    pub(crate) async fn read_totals(&self, before: &[(DpuId, UnixMs)], part: fn(&[UnixMs]) -> Part) -> Result<Vec<Totals>, StoreError> {
         let mut instants: BTreeMap<&DpuId, Vec<UnixMs>> = BTreeMap::new();
         for (dpu, at) in before {
             instants.entry(dpu).or_default().push(*at);
@@ -149,9 +140,9 @@ impl CqlStore {
             found => found.copied(),
         };
         match opening {
-            None => Ok(none(Part::Whole)),
-            Some((active, opening)) if active == day => Ok(together(opening, row)),
-            Some((active, opening)) => Ok(together(opening, self.within_day(dpu, active, active.start().plus_ms(DAY_MS)).await?)),
+            None => Ok(Stamped::nothing(Part::Whole)),
+            Some((active, opening)) if active == day => Ok(opening.and(row)),
+            Some((active, opening)) => Ok(opening.and(self.within_day(dpu, active, active.start().plus_ms(DAY_MS)).await?)),
         }
     }
 
@@ -160,11 +151,10 @@ impl CqlStore {
         let asked = (self.slot(dpu), day.0, dpu.as_str(), timestamp(before));
         let found = self.db.first(&self.statements.totals_within_day, asked).await?;
         let part = Part::WithinDay;
-        Ok(found.map_or(none(part), |(entered, exited, stamp_us)| Stamped { totals: value::totals(entered, exited), part, stamp_us }))
+        Ok(found.map_or(Stamped::nothing(part), |(entered, exited, stamp_us)| Stamped {
+            totals: value::totals(entered, exited),
+            part,
+            stamp_us,
+        }))
     }
-}
-
-/// Nothing tells anything.
-fn none(part: Part) -> Stamped {
-    Stamped { totals: Totals::default(), part, stamp_us: i64::MIN }
 }

@@ -38,8 +38,9 @@ pub enum Part {
 impl Part {
     /// What is needed for what lies between the totals before these instants: those of one day do without what came
     /// before it.
-    pub fn between(instants: impl IntoIterator<Item = UnixMs>) -> Self {
-        let mut days = instants.into_iter().map(|at| at.plus_ms(-1).day());
+    #[must_use]
+    pub fn between(instants: &[UnixMs]) -> Self {
+        let mut days = instants.iter().map(|at| at.plus_ms(-1).day());
         let first = days.next();
         if days.all(|day| Some(day) == first) { Self::WithinDay } else { Self::Whole }
     }
@@ -69,6 +70,21 @@ pub struct Stamped {
     pub part: Part,
     /// The newest stamp of what told them, in µs; the least there is where nothing did.
     pub stamp_us: i64,
+}
+
+impl Stamped {
+    /// What nothing tells: no crossing.
+    #[must_use]
+    pub const fn nothing(part: Part) -> Self {
+        Self { totals: Totals { entered: 0, exited: 0 }, part, stamp_us: i64::MIN }
+    }
+
+    /// The whole that an opening and what lies within its day tell together.
+    #[must_use]
+    pub fn and(self, within_day: Self) -> Self {
+        let (totals, stamp_us) = (self.totals.plus(within_day.totals), self.stamp_us.max(within_day.stamp_us));
+        Self { totals, stamp_us, ..self }
+    }
 }
 
 /// The changes of one DPU's ledger, all written with one stamp.

@@ -92,9 +92,7 @@ impl Ledger {
             Cell { stamp_us, value: counters }.put_first(&mut self.counters, encode);
         }
     }
-}
 
-impl Ledger {
     fn last_cell(&self, day: Day, before: Option<Key>) -> Option<Cell<Row>> {
         let Cells { rows, .. } = self.days.get(&day)?;
         let end = before.map_or(rows.len(), |before| rows.partition_point(|row| row.value.key < before));
@@ -103,18 +101,19 @@ impl Ledger {
 
     fn stamped(&self, before: UnixMs, part: Part) -> Stamped {
         let last_day = before.plus_ms(-1).day();
-        let latest = || self.days.range(..=last_day).rev().find_map(|(day, cells)| Some((*day, cells.opening?)));
-        let opening = if part == Part::Whole { latest() } else { None };
-        let day = opening.map_or(last_day, |(day, _)| day);
-        let row = self.last_cell(day, Some(Key::first_at(before)));
-        let row = row.filter(|_| part == Part::WithinDay || opening.is_some()).map(|row| (row.value.totals, row.stamp_us));
-        let told = opening.map(|(_, cell)| (cell.value, cell.stamp_us)).into_iter().chain(row);
-        let nothing = Stamped { totals: Totals::default(), part, stamp_us: i64::MIN };
-        told.fold(nothing, |sum, (totals, stamp_us)| Stamped {
-            totals: sum.totals.plus(totals),
-            stamp_us: sum.stamp_us.max(stamp_us),
-            ..sum
-        })
+        let within = |day| {
+            let row = self.last_cell(day, Some(Key::first_at(before)));
+            row.map_or(Stamped::nothing(Part::WithinDay), |Cell { stamp_us, value: Row { totals, .. } }| Stamped {
+                totals,
+                part: Part::WithinDay,
+                stamp_us,
+            })
+        };
+        if part == Part::WithinDay {
+            return within(last_day);
+        }
+        let latest = self.days.range(..=last_day).rev().find_map(|(day, cells)| Some((*day, cells.opening?)));
+        latest.map_or(Stamped::nothing(part), |(day, Cell { stamp_us, value: totals })| Stamped { totals, part, stamp_us }.and(within(day)))
     }
 }
 
@@ -215,9 +214,8 @@ impl Ledgers for MemoryStore {
     }
 
     async fn totals(&self, before: &[(DpuId, UnixMs)]) -> Result<Vec<Totals>, StoreError> {
-        let state = self.state();
-        let totals = |(dpu, at): &(DpuId, UnixMs)| state.ledgers.get(dpu).map_or(Ok(Totals::default()), |ledger| view::totals(ledger, *at));
-        before.iter().map(totals).collect()
+        let whole: Vec<_> = before.iter().map(|(dpu, at)| (dpu.clone(), *at, Part::Whole)).collect();
+        Ok(self.stamped(&whole).await?.into_iter().map(|one| one.totals).collect())
     }
 
     async fn stamped(&self, before: &[(DpuId, UnixMs, Part)]) -> Result<Vec<Stamped>, StoreError> {

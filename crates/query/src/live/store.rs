@@ -48,7 +48,7 @@ impl Live {
 impl Whole {
     /// What is needed of one DPU.
     fn part(self, instants: &[UnixMs]) -> Part {
-        if self == Self::Needed { Part::Whole } else { Part::between(instants.iter().copied()) }
+        if self == Self::Needed { Part::Whole } else { Part::between(instants) }
     }
 }
 

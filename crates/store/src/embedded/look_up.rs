@@ -12,6 +12,7 @@ use occupancy::ledger::{Counters, Totals};
 use occupancy::time::UnixMs;
 
 use super::FjallStore;
+use super::ledger::FjallLedger;
 use super::sealed::Noted;
 use crate::{Part, Stamped, StoreError, Summary};
 
@@ -82,23 +83,28 @@ impl FjallStore {
     }
 
     pub(super) async fn look_up_stamped(&self, before: &[(DpuId, UnixMs, Part)]) -> Result<Vec<Stamped>, StoreError> {
-        let inner = Arc::clone(&self.inner);
-        let wanted: Vec<_> = before.iter().map(|(dpu, at, _)| (inner.sealed.note(dpu), dpu.clone(), *at)).collect();
-        let snapshot = inner.snapshot();
-        let stamped = move |(noted, dpu, at): &(Noted, DpuId, UnixMs)| {
-            inner.ledger(&snapshot, dpu)?.with(inner.sealed.kept(dpu, *noted)).stamped(*at)
-        };
-        self.look_up(&wanted, stamped).await
+        let wanted = before.iter().map(|(dpu, at, _)| (dpu.clone(), *at));
+        self.look_into(wanted, |ledger, at| ledger.stamped(*at)).await
     }
 
     pub(super) async fn look_up_summaries(&self, wanted: &[(DpuId, Vec<UnixMs>)]) -> Result<Vec<Summary>, StoreError> {
+        self.look_into(wanted.iter().cloned(), |ledger, instants| ledger.summary(instants)).await
+    }
+
+    /// Looks into the ledgers of DPUs, all as of one moment, with what is kept of them.
+    async fn look_into<K: Clone + Send + 'static, T: Send + 'static>(
+        &self,
+        wanted: impl Iterator<Item = (DpuId, K)> + Send,
+        look: fn(&FjallLedger<'_>, &K) -> Result<T, StoreError>,
+    ) -> Result<Vec<T>, StoreError> {
         let inner = Arc::clone(&self.inner);
         // Before the snapshot: see there.
-        let wanted: Vec<_> = wanted.iter().map(|(dpu, instants)| (inner.sealed.note(dpu), dpu.clone(), instants.clone())).collect();
+        let wanted: Vec<(Noted, DpuId, K)> = wanted.map(|(dpu, key)| (inner.sealed.note(&dpu), dpu, key)).collect();
         let snapshot = inner.snapshot();
-        let summary = move |(noted, dpu, instants): &(Noted, DpuId, Vec<UnixMs>)| {
-            inner.ledger(&snapshot, dpu)?.with(inner.sealed.kept(dpu, *noted)).summary(instants)
-        };
-        self.look_up(&wanted, summary).await
+        self.look_up(&wanted, move |(noted, dpu, key)| {
+            let ledger = inner.ledger(&snapshot, dpu)?.with(inner.sealed.kept(dpu, *noted));
+            look(&ledger, key)
+        })
+        .await
     }
 }
