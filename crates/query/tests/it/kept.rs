@@ -1,18 +1,13 @@
 //! History that is kept: never other than a walk finds it, and not walked again until its past is touched.
 
-use std::sync::Arc;
-
-use futures_util::FutureExt;
 use occupancy::bucket::Interval;
 use occupancy::id::SpaceId;
 use proptest::prelude::{ProptestConfig, Strategy, prop, proptest};
 use proptest::prop_oneof;
 use query::{History, HistoryCaps, HistoryKey, Query, QueryError, Span, Stats};
-use tokio::task::unconstrained;
 
-use crate::hooked::Meanwhile;
 use crate::support::id;
-use crate::watch::{Scene, Step, act, deed, paused, step};
+use crate::watch::{Move, Scene, Step, act, alike, deed, paused, step};
 
 #[cfg(test)]
 mod lags;
@@ -24,14 +19,6 @@ struct Asked {
     span: (&'static str, Option<&'static str>, i64, i64),
     after: Option<(usize, i64)>,
     crossings: usize,
-}
-
-#[derive(Debug, Clone)]
-enum Move {
-    Do(Step),
-    Ask(Asked),
-    /// Something happens while this is being answered.
-    Meanwhile(Asked, Step),
 }
 
 fn asked() -> impl Strategy<Value = Asked> {
@@ -49,7 +36,7 @@ fn asked() -> impl Strategy<Value = Asked> {
     })
 }
 
-fn moves() -> impl Strategy<Value = Move> {
+fn moves() -> impl Strategy<Value = Move<Asked>> {
     prop_oneof![
         4 => step().prop_map(Move::Do),
         4 => asked().prop_map(Move::Ask),
@@ -72,26 +59,7 @@ proptest! {
 
     #[test]
     fn what_is_kept_is_what_a_walk_finds(moves in prop::collection::vec(moves(), 1..60)) {
-        paused().block_on(async {
-            let scene = Arc::new(Scene::new(1).await);
-            scene.watch.hear_all();
-            for (n, one) in moves.into_iter().enumerate() {
-                match one {
-                    Move::Do(step) => act(&scene, step).await,
-                    Move::Ask(asked) => assert_eq!(ask(&scene.query, &asked).await, ask(&scene.fresh, &asked).await, "move {n}"),
-                    Move::Meanwhile(asked, step) => {
-                        let there = Arc::clone(&scene);
-                        let then = Box::new(move || unconstrained(act(&there, step)).now_or_never().expect("memory does not wait"));
-                        scene.store.meanwhile(Meanwhile { commit: Arc::default(), then });
-                        // It may be in the answer or not.
-                        let _ = ask(&scene.query, &asked).await;
-                        if let Some(Meanwhile { then, .. }) = scene.store.missed() {
-                            then();
-                        }
-                    }
-                }
-            }
-        });
+        paused().block_on(alike(moves, ask));
     }
 }
 

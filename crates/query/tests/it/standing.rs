@@ -1,28 +1,17 @@
 //! Counts of now made of what an earlier one read: never other than a read makes them, whatever comes and however time goes.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use occupancy::count::Count;
+use occupancy::id::SpaceId;
 use proptest::prelude::{ProptestConfig, Strategy, prop, proptest};
 use proptest::prop_oneof;
 use query::Query;
 use store::Ledgers;
-use tokio::task::unconstrained;
 use tokio::time::sleep;
 
-use crate::hooked::Meanwhile;
 use crate::support::id;
-use crate::watch::{SPACES, Scene, Step, act, deed, paused, step};
-
-#[derive(Debug, Clone)]
-enum Move {
-    Do(Step),
-    Ask(usize),
-    /// Something happens while this is being answered.
-    Meanwhile(usize, Step),
-}
+use crate::watch::{Move, SPACES, Scene, Step, act, alike, deed, paused, step};
 
 /// A crossing of a clock that goes ahead, of an installation to come.
 fn ahead() -> impl Strategy<Value = Step> {
@@ -34,8 +23,8 @@ fn ahead() -> impl Strategy<Value = Step> {
     ]
 }
 
-fn moves() -> impl Strategy<Value = Move> {
-    let space = 0..SPACES.len();
+fn moves() -> impl Strategy<Value = Move<SpaceId>> {
+    let space = prop::sample::select(SPACES.as_slice()).prop_map(id);
     prop_oneof![
         4 => step().prop_map(Move::Do),
         1 => ahead().prop_map(Move::Do),
@@ -46,8 +35,8 @@ fn moves() -> impl Strategy<Value = Move> {
     ]
 }
 
-async fn ask(query: &Query, place: usize) -> Count {
-    query.count(&id(SPACES[place]), None).await.unwrap()
+async fn ask(query: &Query, space: &SpaceId) -> Count {
+    query.count(space, None).await.unwrap()
 }
 
 proptest! {
@@ -55,33 +44,15 @@ proptest! {
 
     #[test]
     fn a_count_of_what_is_kept_is_what_a_read_makes(moves in prop::collection::vec(moves(), 1..80)) {
-        paused().block_on(async {
-            let scene = Arc::new(Scene::new(1).await);
-            scene.watch.hear_all();
-            for (n, one) in moves.into_iter().enumerate() {
-                match one {
-                    Move::Do(step) => act(&scene, step).await,
-                    Move::Ask(space) => assert_eq!(ask(&scene.query, space).await, ask(&scene.fresh, space).await, "move {n}"),
-                    Move::Meanwhile(space, step) => {
-                        let there = Arc::clone(&scene);
-                        let then = Box::new(move || unconstrained(act(&there, step)).now_or_never().expect("memory does not wait"));
-                        scene.store.meanwhile(Meanwhile { commit: Arc::default(), then });
-                        // It may be in the answer or not.
-                        let _ = ask(&scene.query, space).await;
-                        if let Some(Meanwhile { then, .. }) = scene.store.missed() {
-                            then();
-                        }
-                    }
-                }
-            }
-        });
+        paused().block_on(alike(moves, ask));
     }
 }
 
 /// How often the store is read for a count of hall.
 async fn reads(scene: &Scene) -> usize {
     let before = scene.store.reads();
-    assert_eq!(ask(&scene.query, 1).await, ask(&scene.fresh, 1).await);
+    let hall = id(SPACES[1]);
+    assert_eq!(ask(&scene.query, &hall).await, ask(&scene.fresh, &hall).await);
     scene.store.reads() - before
 }
 
@@ -121,7 +92,7 @@ async fn what_nobody_tells_is_counted_soon() {
     assert_eq!([reads(&scene).await, reads(&scene).await], [1, 0]);
     let (commit, _) = scene.reported("1", 0, Some(1)).await;
     scene.store.inner.commit(commit).await.unwrap();
-    assert_eq!(ask(&scene.query, 1).await.raw, 0, "whose lane died before it told");
+    assert_eq!(ask(&scene.query, &id(SPACES[1])).await.raw, 0, "whose lane died before it told");
     sleep(Duration::from_secs(10)).await;
     assert_eq!(reads(&scene).await, 1);
     scene.watch.incomplete();

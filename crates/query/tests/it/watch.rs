@@ -17,12 +17,14 @@ use store::Edits;
 use tokio::time::{Instant, sleep, timeout};
 
 use self::client::Known;
+pub(crate) use self::moves::{Move, alike};
 use self::scene::building;
 pub(crate) use self::scene::{SPACES, Scene, Step, act, ago_ms, deed, paused, step};
 use crate::hooked::Hold;
 use crate::support::{at, campus, id, topology};
 
 mod client;
+mod moves;
 mod scene;
 #[cfg(test)]
 mod slow;
