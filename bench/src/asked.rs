@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::client::{Connection, raw_of, request};
 use crate::figure::Latencies;
-use crate::fleet::{Fleet, Seen, mix, now};
+use crate::fleet::{Fleet, Seen, half_a_day_before, mix, now};
 use crate::rate::Rate;
 use crate::served::Served;
 
@@ -139,13 +139,13 @@ impl Asked {
 
 /// Halls under a root of their own; their day began half a day ago.
 fn halls() -> Result<String> {
-    let hour = (now(1, 1)?.at_ms.rem_euclid(DAY_MS) / 3_600_000 + 12) % 24;
+    let reset = half_a_day_before(now(1, 1)?.at_ms);
     let all = |one: fn(usize) -> String| (0..DPUS).map(one).collect::<Vec<_>>().join(",");
     let spaces = all(|n| format!(r#"{{"id":"now-{n}","parent":"now"}}"#));
     let doorways = all(|n| format!(r#"{{"id":"now-door-{n}","between":["outside","now-{n}"]}}"#));
     let hung = all(|n| format!(r#"{{"dpu":"n{n}","doorway":"now-door-{n}","enters":"now-{n}","from":"2024-01-01T00:00:00Z"}}"#));
     Ok(format!(
-        r#"{{"space":[{{"id":"now","time_zone":"UTC"}},{spaces}],"reset":[{{"space":"now","at":"{hour:02}:00","from":"2024-01-01T00:00:00Z"}}],"doorway":[{doorways}],"installation":[{hung}]}}"#
+        r#"{{"space":[{{"id":"now","time_zone":"UTC"}},{spaces}],"reset":[{{"space":"now","at":"{reset}","from":"2024-01-01T00:00:00Z"}}],"doorway":[{doorways}],"installation":[{hung}]}}"#
     ))
 }
 

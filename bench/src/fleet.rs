@@ -140,16 +140,25 @@ pub(crate) fn now(direction: i8, seq: usize) -> Result<Seen> {
     Ok(Seen { at_ms, direction, seq })
 }
 
-/// A report of a DPU's crossings from number `first` on, appended as JSON.
-pub(crate) fn put_report(body: &mut String, dpu: usize, first: usize, count: usize) -> Result<()> {
-    write!(body, r#"{{"dpu_id":"d{dpu}","boot":1,"crossings":["#)?;
-    for k in first..first + count {
-        let Seen { at_ms, direction, seq } = seen(dpu, k);
-        let comma = if k == first { "" } else { "," };
+/// A report of a fleet's DPU, its crossings of these numbers, as JSON.
+pub(crate) fn report_of(dpu: usize, numbers: Range<usize>) -> Result<String> {
+    report(&format!("d{dpu}"), numbers.map(|k| seen(dpu, k)))
+}
+
+/// A report of what a DPU saw, as JSON.
+pub(crate) fn report(dpu: &str, seen: impl IntoIterator<Item = Seen>) -> Result<String> {
+    let mut body = format!(r#"{{"dpu_id":"{dpu}","boot":1,"crossings":["#);
+    for (n, Seen { at_ms, direction, seq }) in seen.into_iter().enumerate() {
+        let comma = if n == 0 { "" } else { "," };
         write!(body, r#"{comma}{{"at":"{}","direction":{direction},"seq":{seq}}}"#, UnixMs::new(at_ms)?)?;
     }
     body.push_str("]}");
-    Ok(())
+    Ok(body)
+}
+
+/// The hour that began half a day before an instant, as a time of the clock: a day that begins then is that old.
+pub(crate) fn half_a_day_before(at_ms: i64) -> String {
+    format!("{:02}:00", (at_ms.rem_euclid(DAY_MS) / 3_600_000 + 12) % 24)
 }
 
 /// A number that looks random: splitmix64.

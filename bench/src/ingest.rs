@@ -8,7 +8,7 @@ use crate::args::Plan;
 use crate::bare;
 use crate::client::{Post, post_all};
 use crate::figure::{Aim, Figure};
-use crate::fleet::{Fleet, put_report};
+use crate::fleet::{Fleet, report_of};
 use crate::served::{Program, Served};
 
 /// Crossings in a body.
@@ -25,8 +25,8 @@ pub(crate) fn bodies(fleet: &Fleet, numbers: Range<usize>, connections: usize, b
     queues.resize_with(connections, Vec::new);
     for first in numbers.clone().step_by(batch) {
         for dpu in 0..fleet.dpus {
-            let (mut body, count) = (String::new(), batch.min(numbers.end - first));
-            put_report(&mut body, dpu, first, count)?;
+            let count = batch.min(numbers.end - first);
+            let body = report_of(dpu, first..first + count)?;
             queues.get_mut(dpu % connections).into_iter().for_each(|queue| queue.push(Post::new(&body, count)));
         }
     }
@@ -44,7 +44,7 @@ pub(crate) fn spread_bodies(fleet: &Fleet, connections: usize) -> Result<Vec<Vec
                 if dpu > first {
                     body.push(',');
                 }
-                put_report(&mut body, dpu, k, 1)?;
+                body.push_str(&report_of(dpu, k..k + 1)?);
             }
             body.push(']');
             queues.get_mut(i % connections).into_iter().for_each(|queue| queue.push(Post::new(&body, last - first)));

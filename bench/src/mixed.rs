@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use anyhow::{Result, bail};
-use occupancy::time::UnixMs;
 use tokio::time::Instant;
 
 use crate::args::Plan;
 use crate::asked::{Asked, DPUS, KINDS};
 use crate::client::{Connection, post_all, request};
 use crate::figure::{Aim, Figure};
-use crate::fleet::Fleet;
+use crate::fleet::{Fleet, report};
 use crate::ingest::{BATCH, bodies};
 use crate::rate::Rate;
 use crate::served::{Program, Served};
@@ -53,9 +52,7 @@ pub(crate) async fn measured(program: &Program, plan: &Plan) -> Result<Vec<Figur
 /// The i-th person enters.
 async fn post(asked: &Asked, connection: &mut Connection, i: usize) -> Result<()> {
     let (hall, dpu, seen) = asked.enter(i)?;
-    let at = UnixMs::new(seen.at_ms)?;
-    let body = format!(r#"{{"dpu_id":"{dpu}","boot":1,"crossings":[{{"at":"{at}","direction":1,"seq":{}}}]}}"#, seen.seq);
-    let answer = connection.succeed(&request("POST", "/v1/crossings", "", &body)).await?;
+    let answer = connection.succeed(&request("POST", "/v1/crossings", "", &report(&dpu, [seen])?)).await?;
     if !answer.starts_with(r#"{"accepted":1,"duplicate":0,"#) {
         bail!("one new crossing was answered with {answer}");
     }

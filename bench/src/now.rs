@@ -5,14 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
-use occupancy::time::{DAY_MS, UnixMs};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::args::Plan;
 use crate::client::{Connection, Post, post_all, raw_of, request};
 use crate::figure::{Aim, Figure, Latencies, median};
-use crate::fleet::{Fleet, mix, now};
+use crate::fleet::{Fleet, Seen, half_a_day_before, mix, now, report};
 use crate::rate::Rate;
 use crate::served::{Program, Served};
 
@@ -104,8 +103,7 @@ pub(crate) async fn measured(program: &Program, plan: &Plan) -> Result<Vec<Figur
 async fn fill(served: &Served) -> Result<Asked> {
     let fleet = Fleet::new(DPUS, 0);
     let end_ms = now(1, 1)?.at_ms;
-    let hour = (end_ms.rem_euclid(DAY_MS) / 3_600_000 + 12) % 24;
-    served.put_topology(&fleet.topology_from(&format!("{hour:02}:00"))).await?;
+    served.put_topology(&fleet.topology_from(&half_a_day_before(end_ms))).await?;
     let mut raw = vec![0; fleet.rooms()];
     let mut posts = Vec::new();
     for dpu in 0..DPUS {
@@ -113,10 +111,10 @@ async fn fill(served: &Served) -> Result<Asked> {
         for seq in 1..=SEEN {
             let direction: i8 = if mix((dpu * SEEN + seq) as u64).is_multiple_of(3) { -1 } else { 1 };
             let at_ms = end_ms - ((SEEN - seq) as i64) * 1_000;
-            crossings.push(format!(r#"{{"at":"{}","direction":{direction},"seq":{seq}}}"#, UnixMs::new(at_ms)?));
+            crossings.push(Seen { at_ms, direction, seq });
             raw.get_mut(dpu / 2).into_iter().for_each(|raw| *raw += i64::from(direction));
         }
-        posts.push(Post::new(&format!(r#"{{"dpu_id":"d{dpu}","boot":1,"crossings":[{}]}}"#, crossings.join(",")), SEEN));
+        posts.push(Post::new(&report(&format!("d{dpu}"), crossings)?, SEEN));
     }
     post_all(served.address, vec![posts]).await?;
     Ok(Asked { address: served.address, raw: raw.into() })

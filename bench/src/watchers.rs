@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use occupancy::time::UnixMs;
 use tokio::time::Instant;
 
 use crate::args::Plan;
 use crate::client::{Connection, request};
 use crate::crowd::Crowd;
 use crate::figure::{Aim, Figure};
-use crate::fleet::{Fleet, Seen, now};
+use crate::fleet::{Fleet, now, report};
 use crate::rate::Rate;
 use crate::served::{Program, Served, busy_s};
 
@@ -45,8 +44,6 @@ pub(crate) async fn told(program: &Program, plan: &Plan) -> Result<Vec<Figure>> 
 
 /// The i-th person enters.
 async fn enter(connection: &mut Connection, i: usize) -> Result<()> {
-    let Seen { at_ms, seq, .. } = now(1, i + 1)?;
-    let at = UnixMs::new(at_ms)?;
-    let body = format!(r#"{{"dpu_id":"d0","boot":1,"crossings":[{{"at":"{at}","direction":1,"seq":{seq}}}]}}"#);
+    let body = report("d0", [now(1, i + 1)?])?;
     connection.succeed(&request("POST", "/v1/crossings", "", &body)).await.map(drop)
 }

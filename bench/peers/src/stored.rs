@@ -13,7 +13,7 @@ use crate::client::{Post, post_all};
 use crate::cluster::{Cluster, Database};
 use crate::counts::{Questions, Since, Took};
 use crate::designs::{BATCH, Crossing, Design as _, First, Ledger, create};
-use crate::fleet::{Fleet, put_report, seen};
+use crate::fleet::{Fleet, report_of, seen};
 use crate::ours::{CASSANDRA, FAR_AHEAD, Ours};
 use crate::served::{Program, Served};
 use crate::streams;
@@ -97,9 +97,8 @@ impl Past<'_> {
             let blocks = (0..fleet.per_dpu).step_by(POSTED).flat_map(|first| (0..fleet.dpus).map(move |dpu| (dpu, first)));
             let mut queue = Vec::with_capacity(POSTS);
             for (dpu, first) in blocks {
-                let (mut body, count) = (String::new(), POSTED.min(fleet.per_dpu - first));
-                put_report(&mut body, dpu, first, count)?;
-                queue.push(Post::new(&body, count));
+                let count = POSTED.min(fleet.per_dpu - first);
+                queue.push(Post::new(&report_of(dpu, first..first + count)?, count));
                 if queue.len() == POSTS {
                     post_all(served.address, vec![std::mem::take(&mut queue)]).await?;
                 }
