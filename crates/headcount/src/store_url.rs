@@ -80,7 +80,7 @@ pub(crate) struct Login {
     #[arg(long, env = "HEADCOUNT_CQL_PASSWORD", value_name = "PASSWORD", hide_env_values = true, requires = "cql_user")]
     pub cql_password: Option<Secret>,
     #[cfg(feature = "cql")]
-    /// The local datacenter, where the cluster of a cql: store has several: its nodes are asked
+    /// The local datacenter, where the cluster of a cql: store has several: the same for all consumers and servers
     #[arg(long, env = "HEADCOUNT_CQL_DATACENTER", value_name = "NAME")]
     pub cql_datacenter: Option<String>,
     #[cfg(feature = "cql")]

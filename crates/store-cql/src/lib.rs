@@ -8,7 +8,7 @@
 //!   a newer stamp wins in every cell, and the same commit again writes the same cells. Counters are one cell.
 //! - A commit's openings are durable at a quorum before its first crossing is sent, the crossings before the counters.
 //!   The rows of one partition travel in batches, each one atomic mutation.
-//! - Reads and writes ask a quorum of all copies, in whichever datacenters these are, so what was written is read.
+//! - Reads and writes ask a quorum of the local datacenter, so what was written is read by whoever names the same one.
 //! - Edits and settings change by lightweight transactions. Where the answer is lost, the writer looks for its own token
 //!   with a serial read: so an edit is in the log once, or its writer is told that it is not.
 //! - Each write is attempted once; an answer that does not come, or tells of too few nodes, is

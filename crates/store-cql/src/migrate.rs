@@ -165,7 +165,7 @@ impl Keyspace<'_> {
     }
 
     async fn read<R: Readable>(&self, text: &str, values: impl SerializeRow) -> Result<Vec<R>, OpenError> {
-        self.read_at(Consistency::Quorum, text, values).await
+        self.read_at(Consistency::LocalQuorum, text, values).await
     }
 
     async fn read_at<R: Readable>(&self, consistency: Consistency, text: &str, values: impl SerializeRow) -> Result<Vec<R>, OpenError> {

@@ -70,7 +70,7 @@ pub(crate) async fn connect(options: &CqlOptions) -> Result<Session, OpenError> 
         policy = policy.prefer_datacenter(datacenter.clone());
     }
     let profile = ExecutionProfile::builder()
-        .consistency(Consistency::Quorum)
+        .consistency(Consistency::LocalQuorum)
         .serial_consistency(Some(SerialConsistency::Serial))
         .request_timeout(Some(Duration::from_millis(options.timeout_ms)))
         // Whoever owns what is written tries again, with the same values and stamp.
@@ -105,7 +105,7 @@ pub(crate) async fn in_time<T>(options: &CqlOptions, opening: impl Future<Output
     })
 }
 
-/// Only the nodes of one datacenter are asked, so with several somebody has to say which is near.
+/// LOCAL_QUORUM means the datacenter of whichever node is asked, so with several somebody has to say which.
 fn check_datacenter(session: &Session, options: &CqlOptions) -> Result<(), OpenError> {
     let cluster = session.get_cluster_state();
     let there: BTreeSet<&String> = cluster.get_nodes_info().iter().filter_map(|node| node.datacenter.as_ref()).collect();
