@@ -13,7 +13,6 @@ missing() {
 }
 command -v mvn >/dev/null || missing Maven maven
 command -v "${JAVA_HOME:+$JAVA_HOME/bin/}javac" >/dev/null || missing 'the Java compiler' openjdk-17-jdk-headless
-ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || missing PostgreSQL postgresql
 
 $cargo build --release --package headcount --locked
 $cargo build --release --package headcount-peers --locked

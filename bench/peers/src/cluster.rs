@@ -7,12 +7,10 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use engines::Process;
+use engines::{EngineError, Process};
 use postgres::{Client, Config, NoTls};
 use rustix::process::{Signal, geteuid};
 
-/// What to do where it is not installed.
-pub(crate) const MISSING: &str = "PostgreSQL is missing: apt-get install postgresql (or your system's like), then try again";
 /// How long it may take to start or stop.
 const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(50);
@@ -26,8 +24,15 @@ pub(crate) struct Cluster {
     settings: Vec<(&'static str, String)>,
 }
 
-/// The folder with the server's programs, the newest version first; `None` where there is none.
-pub(crate) fn programs() -> Option<PathBuf> {
+/// The folder with the server's programs: the newest the system has, or those that are fetched, unpacked within `folder`.
+///
+/// # Errors
+/// The system has none, and they cannot be fetched.
+pub(crate) fn programs(folder: &Path) -> Result<PathBuf, EngineError> {
+    installed().map_or_else(|| engines::postgres(folder), Ok)
+}
+
+fn installed() -> Option<PathBuf> {
     let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let mut versions: Vec<(u32, PathBuf)> =
         versions.filter_map(|entry| Some((entry.file_name().to_str()?.parse().ok()?, entry.path().join("bin")))).collect();

@@ -65,7 +65,6 @@ fn main() -> ExitCode {
 }
 
 fn run(mut args: Args) -> Result<()> {
-    let programs = cluster::programs().context(cluster::MISSING)?;
     let plan = Plan::of(&args);
     let folder = Folder::new("headcount-peers-", 12)?;
     on_disk(folder.path())?;
@@ -73,7 +72,7 @@ fn run(mut args: Args) -> Result<()> {
     let program = Program::find(&args)?;
     let machine = machine::describe(&program)?;
     let runtime = Builder::new_multi_thread().enable_all().build()?;
-    let cluster = Cluster::start(&programs, &folder.path().join("postgres"))?;
+    let cluster = Cluster::start(&cluster::programs(folder.path())?, &folder.path().join("postgres"))?;
     let versions = format!("Kafka and Kafka Streams 4.1.0, Cassandra 5.0, {}", cluster.version()?);
     let settings: Vec<String> = cluster.settings().iter().map(|(name, value)| format!("{name}={value}")).collect();
     println!("{}\nbeside {versions}\n{}\nPostgreSQL: {}\n", machine.text(), plan.text(), settings.join(" "));

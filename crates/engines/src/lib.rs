@@ -15,6 +15,7 @@ mod jars;
 mod kafka;
 mod node;
 mod port;
+mod postgres;
 mod process;
 mod proxy;
 
@@ -23,6 +24,7 @@ pub use error::EngineError;
 pub use folder::Folder;
 pub use kafka::{Kafka, KafkaOptions};
 pub use node::Node;
+pub use postgres::postgres;
 pub use process::Process;
 pub use proxy::Proxy;
 
