@@ -125,6 +125,9 @@ const PROTECTED: [(&str, &str); 20] = [
 /// Makes a member static: it keeps its partitions while it is gone for less than the session timeout.
 const INSTANCE_ID: &str = "group.instance.id";
 
+/// How long a record waits for others to travel with, in ms, where the operator does not say.
+const LINGER_MS: &str = "1";
+
 /// How often the client library reports on its partitions, in ms.
 const STATISTICS_INTERVAL_MS: u32 = 1000;
 
@@ -144,6 +147,10 @@ impl KafkaConfig {
     pub(crate) fn producer(&self, delivery_timeout_ms: u64) -> Result<ClientConfig, KafkaError> {
         let mut client = self.client()?;
         client.remove(INSTANCE_ID);
+        // Somebody waits for each record. Records of one commit come together anyway.
+        if client.get("linger.ms").is_none() && client.get("queue.buffering.max.ms").is_none() {
+            client.set("linger.ms", LINGER_MS);
+        }
         client
             .set("acks", "all")
             .set("enable.idempotence", "true")
@@ -198,6 +205,16 @@ mod tests {
         assert_eq!(config.consumer("g").unwrap().get(INSTANCE_ID), Some("one"));
         assert_eq!(config.observer("g").unwrap().get(INSTANCE_ID), None);
         assert_eq!(config.producer(0).unwrap().get(INSTANCE_ID), None);
+    }
+
+    #[test]
+    fn how_long_a_record_waits_is_the_operators_to_say() {
+        let mut config = KafkaConfig::new("localhost:1", "t");
+        assert_eq!(config.producer(0).unwrap().get("linger.ms"), Some(LINGER_MS));
+        config.properties.insert("queue.buffering.max.ms".to_owned(), "7".to_owned());
+        assert_eq!(config.producer(0).unwrap().get("linger.ms"), None);
+        config.properties.insert("linger.ms".to_owned(), "3".to_owned());
+        assert_eq!(config.producer(0).unwrap().get("linger.ms"), Some("3"));
     }
 
     #[test]
