@@ -119,6 +119,8 @@ pub(crate) struct Plan {
     pub rounds: usize,
     /// Reads a round.
     pub reads: usize,
+    /// Rooms that are counted now.
+    pub now_rooms: usize,
     /// How long half of the load lasts, in s.
     pub half_load_s: usize,
     /// How long posts and counts come at once, in s.
@@ -153,6 +155,7 @@ impl Plan {
             reporting_dpus: size(args.reporting_dpus, 100_000, 10_000),
             rounds: size(None, 10, 4),
             reads: size(None, 10_000, 2_000),
+            now_rooms: 50,
             half_load_s: size(None, 10, 2),
             mixed_s: size(None, 20, 3),
             watchers: size(args.watchers, if args.kafka.is_some() { 1_000 } else { 10_000 }, 1_000),
@@ -175,6 +178,7 @@ impl Plan {
             reporting_dpus,
             rounds,
             reads,
+            now_rooms,
             half_load_s,
             mixed_s,
             watchers,
@@ -186,7 +190,7 @@ impl Plan {
         } = self;
         format!(
             "settings: {connections} connections, {lanes} lanes; {large} crossings in bodies of one DPU, {spread} in bodies of 1,000 DPUs, \
-             {singles} one by one;\n  {rounds} rounds of {reads} reads at {small} and {large} crossings; {half_load_s} s at half of a load, {mixed_s} s of all at once; \
+             {singles} one by one;\n  {rounds} rounds of {reads} reads at {small} and {large} crossings, of {now_rooms} rooms now; {half_load_s} s at half of a load, {mixed_s} s of all at once; \
              {reporting_dpus} DPUs for memory; {watchers} clients watch;\n  on engines: \
              backlogs of {backlog} and {fold}, {steady_s} s of a steady load, {rounds} rounds of {lookups} counts, \
              a history of {walk}"

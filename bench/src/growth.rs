@@ -18,12 +18,19 @@ pub(crate) struct Step {
     figures: Vec<Figure>,
 }
 
-/// The plans: crossings up to ten times as many as usual; DPUs and clients up to as many.
+/// The plans: crossings of the large store, of bodies, of single posts and of the backlog up to ten times as many as usual;
+/// what one process has at once up to as much; rooms that are counted now up to a hundred times as many.
 pub(crate) fn plans(usual: Plan) -> [Plan; 3] {
     SIZES.map(|part| Plan {
         large: usual.large * CROSSINGS_TIMES / part,
+        spread: usual.spread * CROSSINGS_TIMES / part,
+        singles: usual.singles * CROSSINGS_TIMES / part,
         backlog: usual.backlog * CROSSINGS_TIMES / part,
+        fold: usual.fold / part,
+        walk: usual.walk / part,
         reporting_dpus: usual.reporting_dpus / part,
+        watchers: usual.watchers / part,
+        now_rooms: usual.now_rooms * SIZES[0] / part,
         ..usual
     })
 }
@@ -43,8 +50,15 @@ pub(crate) fn print(steps: &[Step]) -> Result<()> {
     ensure!(steps.iter().all(|step| step.figures.len() == first.figures.len()), "not every size has the same figures");
     let of = |pick: &dyn Fn(&Plan) -> usize| steps.iter().map(|step| pick(&step.plan).to_string()).collect::<Vec<_>>().join(", ");
     println!("crossings in the large store: {}", of(&|plan| plan.large));
-    println!("crossings of the backlog: {}", of(&|plan| plan.backlog));
-    println!("DPUs that report: {}\n", of(&|plan| plan.reporting_dpus));
+    println!("crossings in bodies of 1,000 DPUs, and one by one: {}; {}", of(&|plan| plan.spread), of(&|plan| plan.singles));
+    println!(
+        "crossings of the backlog, of that into memory, of the walk: {}; {}; {}",
+        of(&|plan| plan.backlog),
+        of(&|plan| plan.fold),
+        of(&|plan| plan.walk)
+    );
+    println!("DPUs that report: {}", of(&|plan| plan.reporting_dpus));
+    println!("clients that watch: {}; rooms counted now: {}\n", of(&|plan| plan.watchers), of(&|plan| plan.now_rooms));
     println!("| figure, as named at the largest | 1x | 10x | 100x | 100x / 1x |\n| --- | ---: | ---: | ---: | ---: |");
     for (n, Figure { name, unit, .. }) in last.figures.iter().enumerate() {
         let values: Vec<f64> = steps.iter().filter_map(|step| Some(step.figures.get(n)?.value)).collect();

@@ -13,11 +13,9 @@ use crate::client::{Connection, Post, post_all, raw_of, request};
 use crate::figure::{Aim, Figure, Latencies, median};
 use crate::fleet::{Fleet, Seen, half_a_day_before, mix, now, report};
 use crate::rate::Rate;
-use crate::served::{Program, Served};
+use crate::served::{Program, Served, busy_s};
 
-/// DPUs, two to a room.
-const DPUS: usize = 100;
-/// What each has seen today.
+/// What each DPU has seen today.
 const SEEN: usize = 100;
 /// Connections at half load: as many as never wait for each other, unless an answer is late.
 const OPEN: usize = 100;
@@ -26,13 +24,14 @@ const OPEN: usize = 100;
 #[derive(Clone)]
 struct Asked {
     address: SocketAddr,
+    rooms: usize,
     raw: Arc<[i64]>,
 }
 
 impl Asked {
     /// The i-th question, and its answer.
     async fn ask(&self, connection: &mut Connection, i: usize) -> Result<()> {
-        let room = i % (DPUS / 2);
+        let room = i % self.rooms;
         let answer = connection.succeed(&question(room)).await?;
         let Some(right) = self.raw.get(room) else { return Ok(()) };
         if raw_of(answer)? == *right { Ok(()) } else { bail!("WRONG COUNT: room-{room}: {answer}, but {right} is right") }
@@ -53,8 +52,8 @@ fn question(room: usize) -> Vec<u8> {
 #[derive(Default)]
 struct Rounds {
     rates: Vec<f64>,
-    /// How long they kept the server's processors busy.
-    busy_s: f64,
+    /// How long they kept processors busy: the server's, the client's.
+    busy_s: [f64; 2],
 }
 
 /// Rounds of both, turn about, then both at half of the program's load.
@@ -62,10 +61,10 @@ pub(crate) async fn measured(program: &Program, plan: &Plan) -> Result<Vec<Figur
     println!("counts of now");
     let folder = program.folder()?;
     let served = Served::over(program, folder.path())?;
-    let ours = fill(&served).await?;
+    let ours = fill(&served, plan.now_rooms).await?;
     let answer = Connection::to(served.address).await?.succeed(&question(0)).await?.to_owned();
     let alone = Served::run(&program.itself()?, &["--bare-http", &answer])?;
-    let bare = Asked { address: alone.address, raw: Arc::default() };
+    let bare = Asked { address: alone.address, rooms: ours.rooms, raw: Arc::default() };
     let (mut at_ours, mut at_bare) = (Rounds::default(), Rounds::default());
     for round in 0..=plan.rounds {
         let mut order = [(&ours, &served, &mut at_ours), (&bare, &alone, &mut at_bare)];
@@ -73,18 +72,22 @@ pub(crate) async fn measured(program: &Program, plan: &Plan) -> Result<Vec<Figur
             order.reverse();
         }
         for (asked, server, rounds) in order {
-            let busy_s = server.busy_s()?;
+            let before_s = [server.busy_s()?, busy_s("self")?];
             let rate = at_most(asked, plan.connections, plan.reads).await?;
+            let after_s = [server.busy_s()?, busy_s("self")?];
             // The first round only warms up.
             if round > 0 {
                 rounds.rates.push(rate);
-                rounds.busy_s += server.busy_s()? - busy_s;
+                let spent_s = after_s.iter().zip(before_s).map(|(after, before)| after - before);
+                rounds.busy_s.iter_mut().zip(spent_s).for_each(|(sum, spent)| *sum += spent);
             }
         }
     }
     let share = median(at_ours.rates.iter().zip(&at_bare.rates).map(|(ours, bare)| ours / bare).collect());
-    let us = |rounds: &Rounds| rounds.busy_s * 1e6 / (plan.reads * plan.rounds) as f64;
-    let busy = Figure::new("processor time of the server for one", us(&at_ours), "µs").beside("bare HTTP", us(&at_bare));
+    let us = |rounds: &Rounds| rounds.busy_s.map(|busy_s| busy_s * 1e6 / (plan.reads * plan.rounds) as f64);
+    let ([server, client], [bare_server, bare_client]) = (us(&at_ours), us(&at_bare));
+    let busy = Figure::new("processor time of the server for one", server, "µs").beside("bare HTTP", bare_server);
+    let busy_client = Figure::new("processor time of the client for one", client, "µs").beside("bare HTTP", bare_client);
     let rate = median(at_ours.rates);
     let each = Figure::new("counts of a room, now", rate, "reads/s").beside("bare HTTP", median(at_bare.rates));
     let share = Figure::new("the same, as a share of bare HTTP, median of rounds", share, "times").aim(Aim::AtLeast(0.7));
@@ -96,17 +99,17 @@ pub(crate) async fn measured(program: &Program, plan: &Plan) -> Result<Vec<Figur
     let p50 = Figure::new(name("p50"), half.percentile_ms(50), "ms").beside(beside, bare_half.percentile_ms(50));
     let p99 = Figure::new(name("p99"), half.percentile_ms(99), "ms").beside(beside, bare_half.percentile_ms(99)).aim(Aim::AtMost(5.0));
     served.stop()?;
-    Ok(vec![each, share, busy, p50, p99])
+    Ok(vec![each, share, busy, busy_client, p50, p99])
 }
 
 /// Rooms that people went in and out of today, a day that began half a day ago.
-async fn fill(served: &Served) -> Result<Asked> {
-    let fleet = Fleet::new(DPUS, 0);
+async fn fill(served: &Served, rooms: usize) -> Result<Asked> {
+    let fleet = Fleet::new(rooms * 2, 0);
     let end_ms = now(1, 1)?.at_ms;
     served.put_topology(&fleet.topology_from(&half_a_day_before(end_ms))).await?;
     let mut raw = vec![0; fleet.rooms()];
     let mut posts = Vec::new();
-    for dpu in 0..DPUS {
+    for dpu in 0..rooms * 2 {
         let mut crossings = Vec::new();
         for seq in 1..=SEEN {
             let direction: i8 = if mix((dpu * SEEN + seq) as u64).is_multiple_of(3) { -1 } else { 1 };
@@ -117,7 +120,7 @@ async fn fill(served: &Served) -> Result<Asked> {
         posts.push(Post::new(&report(&format!("d{dpu}"), crossings)?, SEEN));
     }
     post_all(served.address, vec![posts]).await?;
-    Ok(Asked { address: served.address, raw: raw.into() })
+    Ok(Asked { address: served.address, rooms, raw: raw.into() })
 }
 
 /// As many a second as the connections get, each asking again once it is answered.
