@@ -1,6 +1,6 @@
 # Two commands do it all: `make demo` and `make test`. Both need Rust (rustup), a C compiler, perl and make; `make test` needs
-# Python and Go too, for what deploys Headcount, and Java 17 and Maven for the tests on real Kafka and Cassandra: without
-# these two those tests say so and pass, unless CI=true.
+# Python and Go too, for what deploys Headcount, and Java 17 (a JDK) and Maven for the tests on real Kafka, Cassandra and,
+# where it is not installed, PostgreSQL (which needs xz too): without these two those tests say so and pass, unless CI=true.
 SHELL := bash
 CARGO ?= cargo
 # Built with the whole workspace, so that `make demo` and `make test` share what they can; but for the simulation, which

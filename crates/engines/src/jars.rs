@@ -67,7 +67,8 @@ fn fetch(pom: &Path, into: &Path) -> Result<(), EngineError> {
     Err(EngineError::Failed { what, status: output.status, tail: tail(&[output.stdout, output.stderr].concat()) })
 }
 
-fn missing(program: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> EngineError {
+/// Why a program could not be started.
+pub(crate) fn missing(program: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> EngineError {
     move |error| match error.kind() {
         std::io::ErrorKind::NotFound => EngineError::Missing { program },
         _ => EngineError::doing("starting", path)(error),

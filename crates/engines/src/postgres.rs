@@ -1,5 +1,6 @@
 //! The programs of a real `PostgreSQL`, where the system has none: for what is compared with it.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -14,8 +15,8 @@ pub fn postgres(into: &Path) -> Result<PathBuf, EngineError> {
     // As the jars name it.
     let platform = if cfg!(target_arch = "aarch64") { "linux-arm64v8" } else { "linux-amd64" };
     let jar = named(&jars::jars("postgres")?, platform)?;
-    run(Command::new(jars::java()?.with_file_name("jar")).arg("xf").arg(&jar), into)?;
-    run(Command::new("tar").arg("-xJf").arg(named(into, ".txz")?), into)?;
+    run("jar", &jars::java()?.with_file_name("jar"), &["xf".as_ref(), jar.as_ref()], into)?;
+    run("tar", "tar".as_ref(), &["-xJf".as_ref(), named(into, ".txz")?.as_ref()], into)?;
     Ok(into.join("bin"))
 }
 
@@ -28,12 +29,11 @@ fn named(folder: &Path, part: &str) -> Result<PathBuf, EngineError> {
     found.ok_or_else(none).map_err(EngineError::doing("reading", folder))
 }
 
-fn run(command: &mut Command, within: &Path) -> Result<(), EngineError> {
-    let program = command.get_program().to_owned();
-    let output = command.current_dir(within).output().map_err(EngineError::doing("starting", Path::new(&program)))?;
+fn run(program: &'static str, path: &Path, words: &[&OsStr], within: &Path) -> Result<(), EngineError> {
+    let output = Command::new(path).args(words).current_dir(within).output().map_err(jars::missing(program, path))?;
     if output.status.success() {
         return Ok(());
     }
-    let what = format!("unpacking PostgreSQL with {}", program.display());
+    let what = format!("unpacking PostgreSQL with {program}");
     Err(EngineError::Failed { what, status: output.status, tail: tail(&[output.stdout, output.stderr].concat()) })
 }
