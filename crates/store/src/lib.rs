@@ -30,6 +30,7 @@ mod open;
 mod quarantine;
 mod segment;
 mod settings;
+mod steps;
 mod value;
 mod view;
 

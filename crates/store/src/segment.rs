@@ -180,29 +180,56 @@ impl Iterator for Rows<'_> {
     }
 }
 
-/// The totals after the last row before an instant, if there is one: what the rows say, read without what each is besides.
+/// The instants and directions of a segment, read one by one without what each row is besides.
+pub(crate) struct Glance<'a> {
+    reader: Reader<'a>,
+    /// Of the row read last; before that of the first.
+    pub(crate) at_ms: i64,
+    /// The totals after the first row.
+    pub(crate) first: Totals,
+}
+
+impl<'a> Glance<'a> {
+    /// At the rows of a segment that has some.
+    pub(crate) fn at(bytes: &'a [u8]) -> Result<Self, StoreError> {
+        let mut reader = Reader(bytes);
+        let at_ms = reader.i64()?;
+        let first = Totals { entered: reader.u64()?, exited: reader.u64()? };
+        Ok(Self { reader, at_ms, first })
+    }
+
+    /// The direction of the next row; its instant is in place.
+    #[inline]
+    pub(crate) fn next(&mut self) -> Result<Option<Direction>, StoreError> {
+        if self.reader.0.is_empty() {
+            return Ok(None);
+        }
+        let lead = self.reader.u64()?;
+        let at_ms = self.at_ms.checked_add((lead >> FLAG_BITS).cast_signed());
+        self.at_ms = at_ms.ok_or_else(|| corrupt("an instant has more than 64 bits"))?;
+        if lead & NEW_NUMBER != 0 {
+            self.reader.skip_number()?;
+            self.reader.skip_number()?;
+        }
+        if lead & NEW_APPEND != 0 {
+            self.reader.skip_number()?;
+        }
+        Ok(Some(direction(lead)))
+    }
+}
+
+/// The totals after the last row before an instant, if there is one.
 pub(crate) fn totals_before(bytes: &[u8], before: UnixMs) -> Result<Option<Totals>, StoreError> {
-    let mut reader = Reader(bytes);
     if bytes.is_empty() {
         return Ok(None);
     }
-    let mut at_ms = reader.i64()?;
-    let first = Totals { entered: reader.u64()?, exited: reader.u64()? };
+    let mut glance = Glance::at(bytes)?;
     let mut totals = None;
-    while !reader.0.is_empty() {
-        let lead = reader.u64()?;
-        at_ms = at_ms.checked_add((lead >> FLAG_BITS).cast_signed()).ok_or_else(|| corrupt("an instant has more than 64 bits"))?;
-        if at_ms >= before.ms() {
+    while let Some(direction) = glance.next()? {
+        if glance.at_ms >= before.ms() {
             break;
         }
-        if lead & NEW_NUMBER != 0 {
-            reader.skip_number()?;
-            reader.skip_number()?;
-        }
-        if lead & NEW_APPEND != 0 {
-            reader.skip_number()?;
-        }
-        totals = Some(next_totals(totals, first, direction(lead))?);
+        totals = Some(next_totals(totals, glance.first, direction)?);
     }
     Ok(totals)
 }
@@ -229,13 +256,13 @@ pub(crate) fn day_of(rows: &[Row]) -> Option<Day> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use occupancy::time::DAY_MS;
     use proptest::prelude::{Strategy, any, prop_oneof, proptest};
 
     /// Rows in key order, over three days; their totals mostly follow.
-    fn rows() -> impl Strategy<Value = Vec<Row>> {
+    pub(crate) fn rows() -> impl Strategy<Value = Vec<Row>> {
         let number = || prop_oneof![0_u64..3, any::<u64>()];
         let row = (0_i64..3 * DAY_MS, (number(), number()), any::<bool>(), 0_i64..4_000, 0_u8..40);
         proptest::collection::vec(row, 0..600).prop_map(|drawn| {

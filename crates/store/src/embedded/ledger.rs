@@ -12,7 +12,7 @@ use occupancy::id::DpuId;
 use occupancy::ledger::{Counters, Row, Totals};
 use occupancy::time::{DAY_MS, Day, UnixMs};
 
-use super::sealed::{Active, Kept};
+use super::sealed::{Active, Kept, KeptDay};
 use super::{Tables, segment_number, store_error};
 use crate::codec::corrupt;
 use crate::day::DayEntry;
@@ -29,7 +29,7 @@ pub(super) struct FjallLedger<'a> {
     record: Option<Slice>,
     kept: Option<Kept<'a>>,
     /// The day looked at last: look-ups of one DPU often fall into one.
-    latest: RefCell<Option<(Day, Arc<DayEntry>)>>,
+    latest: RefCell<Active>,
 }
 
 impl<'a> FjallLedger<'a> {
@@ -72,22 +72,22 @@ impl<'a> FjallLedger<'a> {
                 return Ok(counters.opening.plus(hot));
             }
         }
-        let read = || if stored.loose { view::totals(self, before) } else { self.sealed_totals(before) };
-        self.kept.as_ref().map_or_else(read, |kept| kept.totals(before, read))
+        if stored.loose { view::totals(self, before) } else { self.sealed_totals(before) }
     }
 
     /// The totals before an instant that no hot row lies before: days and segments alone say them.
     fn sealed_totals(&self, before: UnixMs) -> Result<Totals, StoreError> {
-        let Some((day, opening)) = self.opening(before.plus_ms(-1).day())? else {
-            return Ok(Totals::default());
-        };
+        let until = before.plus_ms(-1).day();
+        let Some(active) = self.active(until)? else { return Ok(Totals::default()) };
+        let (day, DayEntry { opening, .. }) = (active.0, &active.1.entry);
+        let opening = opening.unwrap_or_default();
         let before = before.min(day.start().plus_ms(DAY_MS));
-        let Some(number) = self.day(day)?.begun_before(before).checked_sub(1) else {
+        let Some(number) = active.1.entry.begun_before(before).checked_sub(1) else {
             return Ok(opening);
         };
         let read = || self.segment(day, number);
         let within = match &self.kept {
-            Some(kept) => segment::totals_before(&kept.segment((day, segment_number(number)?), read)?, before)?,
+            Some(kept) => kept.totals_before(before, (until, &active), number, read)?,
             None => segment::totals_before(&read()?, before)?,
         };
         Ok(within.map_or(opening, |within| opening.plus(within)))
@@ -96,7 +96,7 @@ impl<'a> FjallLedger<'a> {
     /// The number of the segment that could hold a key, and the rows of that day from there on, without the hot ones.
     pub(super) fn segments_from(&self, key: Key) -> Result<(usize, Vec<Row>), StoreError> {
         let day = key.at.day();
-        let entry = self.day(day)?;
+        let entry = &self.day(day)?.entry;
         let first = entry.begun_before(key.at).saturating_sub(1);
         let mut rows = Vec::new();
         for number in first..entry.starts.len() {
@@ -108,14 +108,14 @@ impl<'a> FjallLedger<'a> {
     }
 
     /// What is kept of a day; nothing where there is nothing.
-    pub(super) fn day(&self, day: Day) -> Result<Arc<DayEntry>, StoreError> {
-        if let Some((_, entry)) = self.latest.borrow().as_ref().filter(|(latest, _)| *latest == day) {
-            return Ok(Arc::clone(entry));
+    pub(super) fn day(&self, day: Day) -> Result<Arc<KeptDay>, StoreError> {
+        if let Some((_, kept)) = self.latest.borrow().as_ref().filter(|(latest, _)| *latest == day) {
+            return Ok(Arc::clone(kept));
         }
         let bytes = self.snapshot.get(&self.tables.days, StoreKey::Day(self.dpu, Reverse(day)).encode()).map_err(store_error)?;
-        let entry = Arc::new(DayEntry::stored(day, bytes.as_deref())?);
-        self.latest.replace(Some((day, Arc::clone(&entry))));
-        Ok(entry)
+        let found = Arc::new(KeptDay::new(DayEntry::stored(day, bytes.as_deref())?));
+        self.latest.replace(Some((day, Arc::clone(&found))));
+        Ok(found)
     }
 
     fn stored(&self) -> Result<Stored<'_>, StoreError> {
@@ -130,10 +130,21 @@ impl<'a> FjallLedger<'a> {
 
     /// The latest day with an opening at or before a day.
     fn active(&self, until: Day) -> Result<Active, StoreError> {
+        let itself = self.latest.borrow().clone().filter(|(day, kept)| *day == until && kept.entry.opening.is_some());
+        if itself.is_some() {
+            return Ok(itself);
+        }
+        let read = || self.read_active(until);
+        let active = self.kept.as_ref().map_or_else(read, |kept| kept.active(until, read))?;
+        self.latest.replace_with(|latest| active.clone().or(latest.take()));
+        Ok(active)
+    }
+
+    fn read_active(&self, until: Day) -> Result<Active, StoreError> {
         // Most often the day itself was active: one look at it costs less than a search through every run.
-        let entry = self.day(until)?;
-        if entry.opening.is_some() {
-            return Ok(Some((until, entry)));
+        let day = self.day(until)?;
+        if day.entry.opening.is_some() {
+            return Ok(Some((until, day)));
         }
         let key = StoreKey::Day(self.dpu, Reverse(until)).encode();
         let mut earlier = self.snapshot.range(&self.tables.days, (Excluded(key), Excluded(end_of(self.dpu))));
@@ -145,29 +156,26 @@ impl<'a> FjallLedger<'a> {
         let (key, bytes) = guard.into_inner().map_err(store_error)?;
         let day = decode_day(self.dpu, &key)?;
         let entry = DayEntry::decode(day, &bytes)?;
-        Ok(entry.opening.is_some().then(|| (day, Arc::new(entry))))
+        Ok(entry.opening.is_some().then(|| (day, Arc::new(KeptDay::new(entry)))))
     }
 }
 
 impl View for FjallLedger<'_> {
     fn opening(&self, until: Day) -> Result<Option<(Day, Totals)>, StoreError> {
-        let read = || self.active(until);
-        let active = self.kept.as_ref().map_or_else(read, |kept| kept.active(until, read))?;
-        self.latest.replace_with(|latest| active.clone().or(latest.take()));
-        Ok(active.and_then(|(day, entry)| Some((day, entry.opening?))))
+        Ok(self.active(until)?.and_then(|(day, kept)| Some((day, kept.entry.opening?))))
     }
 
     fn openings(&self, from: Day) -> Result<Vec<(Day, Totals)>, StoreError> {
         let bytes = |day| StoreKey::Day(self.dpu, Reverse(day)).encode();
         let newest_first = self.snapshot.range(&self.tables.days, bytes(Day(i32::MAX))..=bytes(from));
-        let opening = |guard| Ok(self.active_in(guard)?.and_then(|(day, entry)| Some((day, entry.opening?))));
+        let opening = |guard| Ok(self.active_in(guard)?.and_then(|(day, kept)| Some((day, kept.entry.opening?))));
         newest_first.rev().filter_map(|guard| opening(guard).transpose()).collect()
     }
 
     fn rows(&self, from: Key, until: Bound<Key>, limit: usize) -> Result<Vec<Row>, StoreError> {
         let span = (Included(from), until);
         let day = from.at.day();
-        let first = segment_number(self.day(day)?.begun_before(from.at).saturating_sub(1))?;
+        let first = segment_number(self.day(day)?.entry.begun_before(from.at).saturating_sub(1))?;
         let last_day = match until {
             Included(key) | Excluded(key) => key.at.day(),
             Unbounded => Day(i32::MAX),
@@ -199,7 +207,7 @@ impl View for FjallLedger<'_> {
         if let Some(hot) = segment::last_within(self.stored()?.hot_rows(), within)? {
             return Ok(Some(hot));
         }
-        let entry = self.day(day)?;
+        let entry = &self.day(day)?.entry;
         let begun = before.map_or(entry.starts.len(), |before| entry.begun_before(before.at.plus_ms(1)));
         for number in (0..begun).rev() {
             let last = segment::last_within(segment::decode(&self.segment(day, number)?), within)?;

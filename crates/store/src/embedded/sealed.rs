@@ -11,9 +11,9 @@
 //! Some DPUs share a generation: a change of one costs the others a read.
 
 use std::collections::BTreeSet;
-use std::hash::{BuildHasher, Hash, RandomState};
-use std::sync::Arc;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use fjall::Slice;
 use occupancy::id::DpuId;
@@ -22,47 +22,66 @@ use occupancy::time::{Day, UnixMs};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
-use crate::StoreError;
 use crate::day::DayEntry;
+use crate::steps::Steps;
+use crate::{StoreError, segment};
 
 /// How many generations there are.
 const GENERATIONS: usize = 4096;
 /// What a kept value takes besides what it points at, about, in bytes.
-const EACH_BYTES: u64 = 128;
+const EACH_BYTES: usize = 128;
 
 /// The latest day with an opening at or before some day, if there is one.
-pub(super) type Active = Option<(Day, Arc<DayEntry>)>;
+pub(super) type Active = Option<(Day, Arc<KeptDay>)>;
 
-/// Where a segment stands: its day, and its number there.
-type Place = (Day, u32);
-/// A segment as it is stored.
-type Packed = Arc<[u8]>;
+/// A day, and how totals step up in those of its segments that were asked for.
+pub(super) struct KeptDay {
+    pub(super) entry: DayEntry,
+    steps: Box<[OnceLock<Steps>]>,
+}
 
-/// What is kept, each with its generation.
+impl KeptDay {
+    pub(super) fn new(entry: DayEntry) -> Self {
+        let steps = entry.starts.iter().map(|_| OnceLock::new()).collect();
+        Self { entry, steps }
+    }
+
+    /// What it takes, in bytes.
+    fn bytes(&self) -> usize {
+        let of_segments: usize = self.steps.iter().filter_map(OnceLock::get).map(Steps::bytes).sum();
+        size_of::<Self>() + size_of_val(&*self.entry.starts) + size_of_val(&*self.steps) + of_segments
+    }
+}
+
+/// What is kept of a day.
+#[derive(Clone)]
+struct One {
+    generation: u64,
+    active: Active,
+    /// What it took when it was last put in.
+    bytes: u64,
+}
+
+impl One {
+    fn new(generation: u64, active: Active) -> Self {
+        let bytes = active.as_ref().map_or(0, |(_, day)| day.bytes());
+        Self { generation, active, bytes: (EACH_BYTES + bytes) as u64 }
+    }
+}
+
+/// What is kept.
 pub(super) struct Sealed {
     generations: Box<[AtomicU64]>,
     hasher: RandomState,
-    segments: Cache<(DpuId, Place), (u64, Packed), Weigh>,
-    days: Cache<(DpuId, Day), (u64, Active), Weigh>,
-    totals: Cache<(DpuId, UnixMs), (u64, Totals)>,
-    /// What was asked for, as hashes: totals are kept once they are asked for again. An instant that nobody else means, as
-    /// most are, costs nothing but its place here.
-    asked: Box<[AtomicU64]>,
+    days: Cache<(DpuId, Day), One, Weigh>,
 }
 
 #[derive(Clone)]
 struct Weigh;
 
-impl Weighter<(DpuId, Day), (u64, Active)> for Weigh {
-    fn weight(&self, _: &(DpuId, Day), (_, active): &(u64, Active)) -> u64 {
-        let starts = active.as_ref().map_or(0, |(_, entry)| entry.starts.len());
-        EACH_BYTES + (size_of::<DayEntry>() + starts * size_of::<UnixMs>()) as u64
-    }
-}
-
-impl Weighter<(DpuId, Place), (u64, Packed)> for Weigh {
-    fn weight(&self, _: &(DpuId, Place), (_, segment): &(u64, Packed)) -> u64 {
-        EACH_BYTES + segment.len() as u64
+impl Weighter<(DpuId, Day), One> for Weigh {
+    fn weight(&self, _: &(DpuId, Day), one: &One) -> u64 {
+        one.bytes
     }
 }
 
@@ -71,17 +90,12 @@ impl Weighter<(DpuId, Place), (u64, Packed)> for Weigh {
 pub(super) struct Noted(u64);
 
 impl Sealed {
-    /// Keeps about so many bytes: two thirds are for segments, which are found here without a search through the tree.
+    /// Keeps about so many bytes.
     pub(super) fn new(bytes: u64) -> Self {
-        let (segments_bytes, days_bytes, totals) = (bytes / 3 * 2, bytes / 4, bytes / 12 / EACH_BYTES);
-        let number = |of: u64| usize::try_from(of).unwrap_or(usize::MAX);
         Self {
             generations: (0..GENERATIONS).map(|_| AtomicU64::new(0)).collect(),
             hasher: RandomState::new(),
-            segments: Cache::with_weighter(number(segments_bytes / (4 * EACH_BYTES)), segments_bytes, Weigh),
-            days: Cache::with_weighter(number(days_bytes / (4 * EACH_BYTES)), days_bytes, Weigh),
-            totals: Cache::new(number(totals)),
-            asked: (0..number(totals).max(1)).map(|_| AtomicU64::new(0)).collect(),
+            days: Cache::with_weighter(usize::try_from(bytes).unwrap_or(usize::MAX) / (8 * EACH_BYTES), bytes, Weigh),
         }
     }
 
@@ -99,18 +113,6 @@ impl Sealed {
     /// Days are about to change. To be held until they did, or it was given up; one at a time.
     pub(super) fn changing(&self) -> Changing<'_> {
         Changing { sealed: self, places: BTreeSet::new() }
-    }
-
-    /// Whether these totals were asked for not long ago.
-    #[allow(clippy::indexing_slicing, reason = "a place is below the number of them")]
-    fn asked_again(&self, dpu: &DpuId, before: UnixMs) -> bool {
-        let hash = self.hasher.hash_one((dpu, before));
-        let place = &self.asked[hash as usize % self.asked.len()];
-        let again = place.load(Ordering::Relaxed) == hash;
-        if !again {
-            place.store(hash, Ordering::Relaxed);
-        }
-        again
     }
 
     fn place(&self, dpu: &DpuId) -> usize {
@@ -134,34 +136,36 @@ pub(super) struct Kept<'a> {
 impl Kept<'_> {
     /// The latest active day at or before a day: as it is kept, or as it is read and then kept.
     pub(super) fn active(&self, until: Day, read: impl FnOnce() -> Result<Active, StoreError>) -> Result<Active, StoreError> {
-        self.one(&self.sealed.days, until, read)
-    }
-
-    /// The segment of a place.
-    pub(super) fn segment(&self, place: Place, read: impl FnOnce() -> Result<Slice, StoreError>) -> Result<Packed, StoreError> {
-        // A copy: what the database gives holds on to a whole block.
-        self.one(&self.sealed.segments, place, || read().map(|bytes| Arc::from(&*bytes)))
-    }
-
-    /// The totals before an instant that lies before the end of the sealed rows.
-    pub(super) fn totals(&self, before: UnixMs, read: impl FnOnce() -> Result<Totals, StoreError>) -> Result<Totals, StoreError> {
-        if self.sealed.asked_again(self.dpu, before) { self.one(&self.sealed.totals, before, read) } else { read() }
-    }
-
-    fn one<K: Eq + Hash + Copy, T: Clone, W: Weighter<(DpuId, K), (u64, T)> + Clone>(
-        &self,
-        cache: &Cache<(DpuId, K), (u64, T), W>,
-        key: K,
-        read: impl FnOnce() -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
         let Some(generation) = self.generation else { return read() };
-        let key = (self.dpu.clone(), key);
-        if let Some((_, kept)) = cache.get(&key).filter(|(of, _)| *of == generation) {
-            return Ok(kept);
+        let key = (self.dpu.clone(), until);
+        if let Some(one) = self.sealed.days.get(&key).filter(|one| one.generation == generation) {
+            return Ok(one.active);
         }
-        let found = read()?;
-        cache.insert(key, (generation, found.clone()));
-        Ok(found)
+        let active = read()?;
+        self.sealed.days.insert(key, One::new(generation, active.clone()));
+        Ok(active)
+    }
+
+    /// The totals that a segment of the active day tells before an instant: as its steps are kept, or as it is read.
+    pub(super) fn totals_before(
+        &self,
+        before: UnixMs,
+        (until, active): (Day, &(Day, Arc<KeptDay>)),
+        number: usize,
+        read: impl FnOnce() -> Result<Slice, StoreError>,
+    ) -> Result<Option<Totals>, StoreError> {
+        let place = active.1.steps.get(number);
+        if let Some(steps) = place.and_then(OnceLock::get) {
+            return steps.before(before);
+        }
+        let segment = read()?;
+        if let Some((generation, place)) = self.generation.zip(place) {
+            // Put in anew, the day is weighed anew.
+            if place.set(Steps::of(&segment)?).is_ok() {
+                self.sealed.days.insert((self.dpu.clone(), until), One::new(generation, Some(active.clone())));
+            }
+        }
+        segment::totals_before(&segment, before)
     }
 }
 
@@ -191,30 +195,55 @@ impl Drop for Changing<'_> {
 
 #[cfg(test)]
 mod tests {
+    use occupancy::crossing::{Direction, Key};
+    use occupancy::ledger::Row;
+
     use super::*;
+
+    const SEGMENTS: u64 = 8;
+
+    fn kept_day() -> Active {
+        let starts = (0..SEGMENTS).map(|n| Day(1).start().plus_ms(n.cast_signed())).collect();
+        Some((Day(1), Arc::new(KeptDay::new(DayEntry { opening: Some(Totals::default()), starts }))))
+    }
+
+    /// A segment with the totals of so many.
+    fn segment(entered: u64) -> Slice {
+        let at = Day(1).start();
+        let key = Key { at, boot: 0, seq: 0, direction: Direction::Plus };
+        let row = |_| Row { key, totals: Totals { entered, exited: 0 }, appended_at: at };
+        Slice::from(segment::encode(&[0].map(row)))
+    }
+
+    fn look(sealed: &Sealed, noted: Noted, dpu: &DpuId, number: usize, stored: u64) -> u64 {
+        let kept = sealed.kept(dpu, noted);
+        let active = kept.active(Day(1), || Ok(kept_day())).unwrap().unwrap();
+        let totals = kept.totals_before(UnixMs::MAX, (Day(1), &active), number, || Ok(segment(stored)));
+        totals.unwrap().unwrap().entered
+    }
 
     #[test]
     fn segments_are_kept_until_their_dpu_changes_and_no_more_than_have_room() {
-        let (sealed, dpu) = (Sealed::new(3 << 20), "d1".parse::<DpuId>().unwrap());
-        let look = |number, stored: u8| {
-            let read = || Ok(Slice::from(vec![stored; 1_000]));
-            sealed.kept(&dpu, sealed.note(&dpu)).segment((Day(1), number), read).unwrap()[0]
-        };
-        assert_eq!([look(0, 1), look(0, 2), look(1, 3), look(1, 4)], [1, 1, 3, 3]);
+        let (sealed, dpu) = (Sealed::new(1 << 20), "d1".parse::<DpuId>().unwrap());
+        let look = |dpu: &DpuId, number, stored| look(&sealed, sealed.note(dpu), dpu, number, stored);
+        assert_eq!([look(&dpu, 0, 1), look(&dpu, 0, 2), look(&dpu, 1, 3), look(&dpu, 1, 4)], [1, 1, 3, 3]);
         sealed.changing().also(&dpu);
-        assert_eq!([look(0, 5), look(0, 6), look(1, 7)], [5, 5, 7]);
-        (2..10_000).for_each(|number| assert_eq!(look(number, 8), 8));
-        let kept = sealed.segments.len() as u64;
-        assert!((500..=(2 << 20) / 1_000).contains(&kept) && sealed.segments.weight() <= 2 << 20, "{kept}");
+        assert_eq!([look(&dpu, 0, 5), look(&dpu, 0, 6), look(&dpu, 1, 7)], [5, 5, 7]);
+        let grown = sealed.days.weight();
+        assert!((2..SEGMENTS).all(|number| look(&dpu, number as usize, 8) == 8) && sealed.days.weight() > grown);
+        for n in 0..10_000 {
+            let dpu = format!("e{n}").parse().unwrap();
+            assert_eq!([look(&dpu, 0, 1), look(&dpu, 1, 2)], [1, 2]);
+        }
+        assert!((1 << 19..=1 << 20).contains(&sealed.days.weight()), "{}", sealed.days.weight());
     }
 
     #[test]
     fn what_changes_meanwhile_is_neither_kept_nor_asked_for() {
-        let (sealed, dpu, at) = (Sealed::new(1 << 20), "d1".parse::<DpuId>().unwrap(), UnixMs::MIN);
-        let totals = |entered| Totals { entered, exited: 0 };
-        let look = |noted, stored| sealed.kept(&dpu, noted).totals(at, || Ok(totals(stored))).unwrap().entered;
+        let (sealed, dpu) = (Sealed::new(1 << 20), "d1".parse::<DpuId>().unwrap());
+        let look = |noted, stored| look(&sealed, noted, &dpu, 0, stored);
         let first = sealed.note(&dpu);
-        assert_eq!([look(first, 0), look(first, 1), look(first, 2)], [0, 1, 1], "kept when asked again");
+        assert_eq!([look(first, 1), look(first, 2)], [1, 1]);
         let mut changing = sealed.changing();
         changing.also(&dpu);
         changing.also(&dpu);
