@@ -65,8 +65,8 @@ pub struct Options {
     pub create: bool,
     /// Writes are refused while the volume has less than this free, in bytes.
     pub reserve_bytes: u64,
-    /// Memory for what was read, in bytes: a third for blocks of the disk, the rest for segments, days and totals found
-    /// in them. It fills as they are asked for.
+    /// Memory for what was read, in bytes: a third for blocks of the disk, the rest for days, segments and records. It
+    /// fills as they are asked for.
     pub cache_bytes: u64,
 }
 

@@ -200,7 +200,7 @@ impl<'a> Glance<'a> {
 
     /// The direction of the next row; its instant is in place.
     #[inline]
-    pub(crate) fn next(&mut self) -> Result<Option<Direction>, StoreError> {
+    pub(crate) fn step(&mut self) -> Result<Option<Direction>, StoreError> {
         if self.reader.0.is_empty() {
             return Ok(None);
         }
@@ -225,7 +225,7 @@ pub(crate) fn totals_before(bytes: &[u8], before: UnixMs) -> Result<Option<Total
     }
     let mut glance = Glance::at(bytes)?;
     let mut totals = None;
-    while let Some(direction) = glance.next()? {
+    while let Some(direction) = glance.step()? {
         if glance.at_ms >= before.ms() {
             break;
         }

@@ -32,7 +32,7 @@ impl Steps {
         let mut glance = Glance::at(segment)?;
         let (start_ms, first) = (glance.at_ms, glance.first);
         let (mut since_ms, mut plus) = (Vec::new(), Vec::new());
-        while let Some(direction) = glance.next()? {
+        while let Some(direction) = glance.step()? {
             if since_ms.len().is_multiple_of(64) {
                 plus.push(0);
             }
@@ -70,6 +70,12 @@ impl Steps {
         let entered_after = ones(plus, rows);
         let sum = |first: &u64, more: usize| first.checked_add(more as u64).ok_or_else(|| corrupt("totals have more than 64 bits"));
         Ok(Some(Totals { entered: sum(entered, entered_after)?, exited: sum(exited, after_first - entered_after)? }))
+    }
+
+    /// Reads a little of each part: where these lie far off in memory, what comes after need not wait for them.
+    pub(crate) fn touch(&self) -> u64 {
+        // Memory comes in lines of eight words.
+        self.0.iter().step_by(8).fold(0, |sum, word| sum ^ word)
     }
 
     /// What they take, in bytes.

@@ -34,13 +34,16 @@ pub(super) struct FjallLedger<'a> {
 
 impl<'a> FjallLedger<'a> {
     pub(super) fn new(snapshot: &'a Snapshot, tables: &'a Tables, dpu: &'a DpuId) -> Result<Self, StoreError> {
-        let record = snapshot.get(&tables.counters, StoreKey::Counters(dpu).encode()).map_err(store_error)?;
+        let record = read_record(snapshot, tables, dpu)?;
         Ok(Self { snapshot, tables, dpu, record, kept: None, latest: RefCell::default() })
     }
 
     /// The same, with what is kept of the DPU for this snapshot.
-    pub(super) fn with(self, kept: Kept<'a>) -> Self {
-        Self { kept: Some(kept), ..self }
+    pub(super) fn with(snapshot: &'a Snapshot, tables: &'a Tables, mut kept: Kept<'a>) -> Result<Self, StoreError> {
+        let dpu = kept.dpu;
+        let record = kept.record(|| read_record(snapshot, tables, dpu))?;
+        let latest = RefCell::new(kept.latest.take());
+        Ok(Self { snapshot, tables, dpu, record, kept: Some(kept), latest })
     }
 
     pub(super) fn counters(&self) -> Result<Option<Counters>, StoreError> {
@@ -158,6 +161,10 @@ impl<'a> FjallLedger<'a> {
         let entry = DayEntry::decode(day, &bytes)?;
         Ok(entry.opening.is_some().then(|| (day, Arc::new(KeptDay::new(entry)))))
     }
+}
+
+fn read_record(snapshot: &Snapshot, tables: &Tables, dpu: &DpuId) -> Result<Option<Slice>, StoreError> {
+    snapshot.get(&tables.counters, StoreKey::Counters(dpu).encode()).map_err(store_error)
 }
 
 impl View for FjallLedger<'_> {

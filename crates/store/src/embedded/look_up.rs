@@ -3,6 +3,7 @@
 //! Handing work to another thread and back costs more than looking up what is in memory. What has to come from disk may
 //! take long: so look-ups that are many, or slow, go to another thread; and after a slow one the next goes there at once.
 
+use std::slice;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -84,26 +85,29 @@ impl FjallStore {
 
     pub(super) async fn look_up_stamped(&self, before: &[(DpuId, UnixMs, Part)]) -> Result<Vec<Stamped>, StoreError> {
         let wanted = before.iter().map(|(dpu, at, _)| (dpu.clone(), *at));
-        self.look_into(wanted, |ledger, at| ledger.stamped(*at)).await
+        self.look_into(wanted, slice::from_ref, |ledger, at| ledger.stamped(*at)).await
     }
 
     pub(super) async fn look_up_summaries(&self, wanted: &[(DpuId, Vec<UnixMs>)]) -> Result<Vec<Summary>, StoreError> {
-        self.look_into(wanted.iter().cloned(), |ledger, instants| ledger.summary(instants)).await
+        self.look_into(wanted.iter().cloned(), Vec::as_slice, |ledger, instants| ledger.summary(instants)).await
     }
 
     /// Looks into the ledgers of DPUs, all as of one moment, with what is kept of them.
     async fn look_into<K: Clone + Send + 'static, T: Send + 'static>(
         &self,
         wanted: impl Iterator<Item = (DpuId, K)> + Send,
+        instants: fn(&K) -> &[UnixMs],
         look: fn(&FjallLedger<'_>, &K) -> Result<T, StoreError>,
     ) -> Result<Vec<T>, StoreError> {
         let inner = Arc::clone(&self.inner);
         // Before the snapshot: see there.
         let wanted: Vec<(Noted, DpuId, K)> = wanted.map(|(dpu, key)| (inner.sealed.note(&dpu), dpu, key)).collect();
         let snapshot = inner.snapshot();
-        self.look_up(&wanted, move |(noted, dpu, key)| {
-            let ledger = inner.ledger(&snapshot, dpu)?.with(inner.sealed.kept(dpu, *noted));
-            look(&ledger, key)
+        let ahead = inner.sealed.ahead(wanted.iter().map(|(_, dpu, key)| (dpu, instants(key))));
+        let wanted: Vec<_> = wanted.into_iter().zip(ahead).collect();
+        self.look_up(&wanted, move |((noted, dpu, key), ahead)| {
+            let kept = inner.sealed.kept(dpu, *noted, ahead.clone());
+            look(&FjallLedger::with(&snapshot, &inner.tables, kept)?, key)
         })
         .await
     }

@@ -76,9 +76,7 @@ impl Inner {
                 if appends { lay::append(hot, write, hot_day) } else { self.merge(hot, write, hot_day)? }
             }
         };
-        if self.put_days(batch, write, &laid)? {
-            changing.also(&write.dpu);
-        }
+        changing.also(&write.dpu, self.put_days(batch, write, &laid)?);
         let record = Record { counters: write.counters.or(stored.counters), loose, hot: laid.hot };
         self.put(batch, &StoreKey::Counters(&write.dpu), value::record(&record));
         Ok(())
