@@ -18,6 +18,7 @@
 
 mod json;
 mod proto;
+mod quick;
 
 use crate::{Bad, Report, WireError, v1};
 

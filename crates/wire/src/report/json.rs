@@ -1,4 +1,5 @@
-//! Reports as JSON. Each crossing is first found, then read by itself, so that one wrong crossing costs no other.
+//! Reports as JSON. Where anything is wrong each crossing is first found, then read by itself, so that one wrong crossing
+//! costs no other.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display};
@@ -13,6 +14,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::quick;
 use crate::whole::{Whole, counter};
 use crate::{Bad, Report, WireError, to_json};
 
@@ -28,7 +30,7 @@ struct Read<'a> {
 }
 
 #[derive(Deserialize)]
-struct ReadCrossing {
+pub(super) struct ReadCrossing {
     at: At,
     direction: Sign,
     seq: Option<Counter>,
@@ -36,7 +38,7 @@ struct ReadCrossing {
 }
 
 #[derive(Deserialize)]
-struct ReadHeartbeat {
+pub(super) struct ReadHeartbeat {
     at: At,
     last_seq: Option<Counter>,
 }
@@ -85,6 +87,11 @@ pub(super) fn text(payload: &[u8]) -> Result<&str, WireError> {
 
 /// Reads one report.
 pub(super) fn decode(text: &str) -> Result<Report, WireError> {
+    quick::decode(text).map_or_else(|| decode_parts(text), Ok)
+}
+
+/// Reads one report part by part.
+pub(super) fn decode_parts(text: &str) -> Result<Report, WireError> {
     if !text.trim_ascii_start().starts_with('{') {
         return Err(WireError("a report is an object like {\"dpu_id\":\"283\",\"crossings\":[]}".to_owned()));
     }
@@ -127,6 +134,11 @@ pub(super) fn decode_one(text: &str) -> Result<Result<Report, Bad>, WireError> {
 
 /// Reads a body of several reports.
 pub(super) fn decode_all(text: &str) -> Result<Vec<Result<Report, Bad>>, WireError> {
+    quick::decode_all(text).map_or_else(|| decode_each(text), Ok)
+}
+
+/// Reads a body of several reports one by one.
+pub(super) fn decode_each(text: &str) -> Result<Vec<Result<Report, Bad>>, WireError> {
     let reports: Vec<&RawValue> = serde_json::from_str(text).map_err(|error| no_json(&error))?;
     let decode = |raw: &RawValue| decode(raw.get()).map_err(|error| Bad::new(error.0, raw.get().as_bytes().to_vec()));
     Ok(reports.into_iter().map(decode).collect())
@@ -182,21 +194,21 @@ fn no_json(error: &serde_json::Error) -> WireError {
 }
 
 impl ReadCrossing {
-    fn key(self, boot: u64) -> Key {
+    pub(super) fn key(self, boot: u64) -> Key {
         Key { at: self.at.0, boot: self.boot.map_or(boot, |own| own.0), seq: self.seq.map_or(0, |seq| seq.0), direction: self.direction.0 }
     }
 }
 
 impl ReadHeartbeat {
-    fn heartbeat(self, boot: u64) -> Heartbeat {
+    pub(super) fn heartbeat(self, boot: u64) -> Heartbeat {
         Heartbeat { at: self.at.0, boot, last_seq: self.last_seq.map_or(0, |seq| seq.0) }
     }
 }
 
-struct Dpu(DpuId);
+pub(super) struct Dpu(pub(super) DpuId);
 struct At(UnixMs);
 struct Sign(Direction);
-struct Counter(u64);
+pub(super) struct Counter(pub(super) u64);
 
 impl<'de> Deserialize<'de> for Dpu {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
