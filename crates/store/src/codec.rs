@@ -49,18 +49,19 @@ impl<'a> Reader<'a> {
 
     fn long_u64(&mut self) -> Result<u64, StoreError> {
         let mut value = 0_u64;
-        for shift in (0..64).step_by(7) {
-            let byte = self.byte()?;
-            let bits = u64::from(byte & 0x7f);
-            if (bits << shift) >> shift != bits {
+        for (end, byte) in self.0.iter().enumerate().take(10) {
+            let (shift, bits) = (7 * end, u64::from(byte & 0x7f));
+            // Of the tenth byte one bit has room.
+            if shift == 63 && bits > 1 {
                 break;
             }
             value |= bits << shift;
-            if byte & 0x80 == 0 {
+            if *byte < 0x80 {
+                self.0 = self.0.get(end + 1..).unwrap_or_default();
                 return Ok(value);
             }
         }
-        Err(corrupt("a number has more than 64 bits"))
+        Err(corrupt(if self.0.len() < 10 { "a value ends too early" } else { "a number has more than 64 bits" }))
     }
 
     /// Passes over a number of either kind, without a look at its size.

@@ -38,10 +38,7 @@ fn put(out: &mut Vec<u8>, rows: &[Row]) {
 
 /// Adds rows to a segment without unpacking it, if they follow and it then has at most `most`; whether they were added.
 pub(crate) fn extend(segment: &mut Vec<u8>, rows: &[Row], most: usize) -> Result<bool, StoreError> {
-    let (mut stored, mut last) = (0, None);
-    for row in decode(segment) {
-        (stored, last) = (stored + 1, Some(row?));
-    }
+    let (stored, last) = last(segment)?;
     let joined = last.iter().zip(rows).chain(rows.iter().zip(rows.iter().skip(1)));
     if stored + rows.len() > most || !joined.into_iter().all(|(one, next)| follows(one, next)) {
         return Ok(false);
@@ -70,6 +67,42 @@ fn put_rows(out: &mut Vec<u8>, mut expected: Expected, rows: &[Row]) {
         }
         expected = Expected::after(row);
     }
+}
+
+/// How many rows a segment holds, and the last; what the others are besides is passed over.
+fn last(bytes: &[u8]) -> Result<(usize, Option<Row>), StoreError> {
+    if bytes.is_empty() {
+        return Ok((0, None));
+    }
+    let beyond = || corrupt("an instant has more than 64 bits");
+    let mut reader = Reader(bytes);
+    let mut at_ms = reader.i64()?;
+    let first = Totals { entered: reader.u64()?, exited: reader.u64()? };
+    let (mut appended_ms, mut boot, mut seq, mut totals) = (at_ms, 0, 0, None);
+    for count in 1.. {
+        let lead = reader.u64()?;
+        let lag_ms = appended_ms.checked_sub(at_ms).ok_or_else(beyond)?;
+        at_ms = at_ms.checked_add((lead >> FLAG_BITS).cast_signed()).ok_or_else(beyond)?;
+        match lead & NEW_NUMBER {
+            0 => seq = next_seq(seq),
+            _ => (boot, seq) = (reader.u64()?, reader.u64()?),
+        }
+        if lead & NEW_APPEND != 0 {
+            appended_ms = reader.i64()?.checked_add(lag_ms).and_then(|lag_ms| at_ms.checked_add(lag_ms)).ok_or_else(beyond)?;
+        }
+        let after = next_totals(totals, first, direction(lead))?;
+        totals = Some(after);
+        if reader.0.is_empty() {
+            let key = Key { at: instant(Some(at_ms))?, boot, seq, direction: direction(lead) };
+            return Ok((count, Some(Row { key, totals: after, appended_at: instant(Some(appended_ms))? })));
+        }
+    }
+    Err(corrupt("a segment has no end"))
+}
+
+/// A DPU that numbers its crossings goes on by one; one that does not says 0.
+fn next_seq(seq: u64) -> u64 {
+    if seq == 0 { 0 } else { seq.wrapping_add(1) }
 }
 
 /// Whether a row may stand after another in a segment.
@@ -110,9 +143,7 @@ impl Expected {
 
     fn after(row: &Row) -> Self {
         let Row { key, totals: _, appended_at } = *row;
-        // A DPU that numbers its crossings goes on by one; one that does not says 0.
-        let seq = if key.seq == 0 { 0 } else { key.seq.wrapping_add(1) };
-        Self { at: key.at, boot: key.boot, seq, appended_at, lag_ms: appended_at.since(key.at) }
+        Self { at: key.at, boot: key.boot, seq: next_seq(key.seq), appended_at, lag_ms: appended_at.since(key.at) }
     }
 }
 
@@ -290,6 +321,7 @@ pub(crate) mod tests {
             let mut back = Vec::new();
             for one in split(&rows) {
                 assert!(one.len() <= MOST_ROWS && one.iter().all(|row| Some(row.key.at.day()) == day_of(one)));
+                assert_eq!(last(&encode(one)), Ok((one.len(), one.last().copied())));
                 back.extend(decode(&encode(one)).map(Result::unwrap));
             }
             assert_eq!(back, rows);
@@ -329,6 +361,7 @@ pub(crate) mod tests {
             if let (Ok(rows), Ok(totals)) = (rows.into_iter().collect::<Result<Vec<_>, _>>(), totals_before(&bytes, before)) {
                 let last = rows.iter().take_while(|row| row.key.at < before).last();
                 assert_eq!(totals, last.map(|row| row.totals));
+                assert_eq!(super::last(&bytes), Ok((rows.len(), rows.last().copied())));
             }
         }
     }
