@@ -16,6 +16,7 @@
 mod lay;
 mod ledger;
 mod look_up;
+mod recent;
 mod sealed;
 mod space;
 mod whole;
@@ -42,6 +43,7 @@ use crate::embedded::look_up::Pace;
 use crate::embedded::sealed::Sealed;
 use crate::embedded::space::Space;
 use crate::embedded::whole::Whole;
+use crate::embedded::write::Writing;
 use crate::key::{StoreKey, Table, decode_dpu, decode_revision, decode_source};
 use crate::open::Folder;
 use crate::view::{self, View};
@@ -87,7 +89,7 @@ struct Inner {
     db: Database,
     tables: Tables,
     /// Held from reading what a write depends on until it is durable.
-    writing: Mutex<Space>,
+    writing: Mutex<Writing>,
     /// The newest revision that is durable: whoever knows it asks the database for no edits.
     revision: AtomicU64,
     sealed: Sealed,
@@ -143,7 +145,7 @@ impl FjallStore {
         let damaged = |error: StoreError| OpenError::Damaged { path: folder.path.clone(), detail: error.to_string() };
         let revision = AtomicU64::new(tables.revision().map_err(damaged)?);
         let sealed = Sealed::new(options.cache_bytes / 3 * 2);
-        let writing = Mutex::new(Space::new(folder.path.clone(), options.reserve_bytes));
+        let writing = Mutex::new(Writing::new(Space::new(folder.path.clone(), options.reserve_bytes)));
         let (whole, pace) = (Whole::default(), Pace::default());
         Ok(Self { inner: Arc::new(Inner { db, tables, writing, revision, sealed, whole, pace, folder }) })
     }
@@ -211,10 +213,6 @@ impl Inner {
 
     fn snapshot(&self) -> Arc<Snapshot> {
         self.whole.snapshot(&self.db)
-    }
-
-    fn record(&self, dpu: &DpuId) -> Result<Option<Slice>, StoreError> {
-        self.tables.counters.get(StoreKey::Counters(dpu).encode()).map_err(store_error)
     }
 
     /// What follows a key in its table (the whole table when `None`), in order.

@@ -68,27 +68,32 @@ impl StoreKey<'_> {
     /// As bytes; within a table their order is that of the keys.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(32);
+        self.encode_into(&mut out);
+        out
+    }
+
+    /// Appends what [`StoreKey::encode`] gives.
+    pub(crate) fn encode_into(&self, out: &mut Vec<u8>) {
         match self {
             Self::Segment(dpu, day, number) => {
-                put_dpu(&mut out, dpu);
+                put_dpu(out, dpu);
                 out.extend_from_slice(&ordered_i32(day.0));
                 out.extend_from_slice(&number.to_be_bytes());
             }
             Self::Day(dpu, Reverse(day)) => {
-                put_dpu(&mut out, dpu);
+                put_dpu(out, dpu);
                 out.extend_from_slice(&ordered_i32(!day.0));
             }
-            Self::Counters(dpu) => put_dpu(&mut out, dpu),
+            Self::Counters(dpu) => put_dpu(out, dpu),
             Self::Edit(revision) => out.extend_from_slice(&revision.to_be_bytes()),
             Self::Settings => out.push(0),
             Self::Quarantined(Source { topic, partition, offset, index }) => {
-                put_text(&mut out, topic);
+                put_text(out, topic);
                 out.extend_from_slice(&ordered_i32(*partition));
                 out.extend_from_slice(&ordered_i64(*offset));
                 out.extend_from_slice(&index.to_be_bytes());
             }
         }
-        out
     }
 }
 

@@ -29,6 +29,13 @@ pub(crate) struct Record {
 /// A DPU's record.
 pub(crate) fn record(record: &Record) -> Vec<u8> {
     let Record { counters, loose, hot } = record;
+    let mut out = Vec::with_capacity(80 + hot.len());
+    put_record(&mut out, *counters, *loose, hot);
+    out
+}
+
+/// Appends a DPU's record.
+pub(crate) fn put_record(out: &mut Vec<u8>, counters: Option<Counters>, loose: bool, hot: &[u8]) {
     let Counters { opening, day, last, heartbeat, heard, position, stamp_us } = counters.unwrap_or_default();
     let flag = |bit: u8, there: bool| if there { bit } else { 0 };
     let flags = flag(HAS_COUNTERS, counters.is_some())
@@ -36,30 +43,28 @@ pub(crate) fn record(record: &Record) -> Vec<u8> {
         | flag(HAS_HEARTBEAT, heartbeat.is_some())
         | flag(HAS_HEARD, heard.is_some())
         | flag(HAS_POSITION, position.is_some())
-        | flag(IS_LOOSE, *loose);
-    let mut out = Vec::with_capacity(80 + hot.len());
+        | flag(IS_LOOSE, loose);
     out.push(flags);
-    put_i64(&mut out, stamp_us);
-    put_totals(&mut out, opening);
-    put_totals(&mut out, day);
+    put_i64(out, stamp_us);
+    put_totals(out, opening);
+    put_totals(out, day);
     if let Some(last) = last {
-        put_key(&mut out, last);
+        put_key(out, last);
     }
     if let Some(Heartbeat { at, boot, last_seq }) = heartbeat {
-        put_i64(&mut out, at.ms());
-        put_u64(&mut out, boot);
-        put_u64(&mut out, last_seq);
+        put_i64(out, at.ms());
+        put_u64(out, boot);
+        put_u64(out, last_seq);
     }
     if let Some(heard) = heard {
-        put_i64(&mut out, heard.ms());
+        put_i64(out, heard.ms());
     }
     if let Some(Position { epoch, partition, offset }) = position {
-        put_i64(&mut out, epoch.into());
-        put_i64(&mut out, partition.into());
-        put_i64(&mut out, offset);
+        put_i64(out, epoch.into());
+        put_i64(out, partition.into());
+        put_i64(out, offset);
     }
     out.extend_from_slice(hot);
-    out
 }
 
 /// A record as it is read: the hot rows are unpacked when asked for.

@@ -22,15 +22,15 @@ pub(crate) struct Laid {
     pub(crate) hot: Vec<u8>,
 }
 
-/// A few rows that stay hot beside those that are: most commits, and nothing is unpacked. `None` where there is more to do.
-pub(crate) fn grow(hot: &[u8], write: &LedgerWrite, hot_day: Option<Day>) -> Result<Option<Laid>, StoreError> {
+/// A few rows that stay hot beside those that are, written to `grown`: most commits, and nothing is unpacked. False where
+/// there is more to do.
+pub(crate) fn grow(grown: &mut Vec<u8>, hot: &[u8], write: &LedgerWrite, hot_day: Option<Day>) -> Result<bool, StoreError> {
     if write.rows.last().is_none_or(|last| Some(last.key.at.day()) != hot_day) {
-        return Ok(None);
+        return Ok(false);
     }
-    let mut grown = Vec::with_capacity(hot.len() + 8 * write.rows.len());
+    grown.clear();
     grown.extend_from_slice(hot);
-    let grew = segment::extend(&mut grown, &write.rows, HOT_ROWS - 1)?;
-    Ok(grew.then(|| Laid { hot: grown, ..Laid::default() }))
+    segment::extend(grown, &write.rows, HOT_ROWS - 1)
 }
 
 /// Rows that all come after what is stored: nothing is read. `hot_day` is the last day of the ledger, or `None` where

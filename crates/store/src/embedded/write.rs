@@ -2,35 +2,60 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
+use std::mem;
 use std::sync::atomic::Ordering;
 use std::sync::{MutexGuard, PoisonError};
 
-use fjall::{OwnedWriteBatch, PersistMode};
+use fjall::{OwnedWriteBatch, PersistMode, Slice};
 use occupancy::ledger::{Counters, Row};
 use occupancy::time::Day;
 
 use super::{Inner, segment_number, store_error};
 use crate::day::DayEntry;
 use crate::embedded::lay::{self, Laid};
+use crate::embedded::recent::Recent;
 use crate::embedded::sealed::Changing;
 use crate::embedded::space::Space;
 use crate::key::StoreKey;
-use crate::value::Record;
 use crate::{AppendError, Commit, LedgerWrite, Quarantined, Settings, StoreError, segment, value};
+
+/// What one write at a time has to itself.
+pub(super) struct Writing {
+    space: Space,
+    recent: Recent,
+    scratch: Scratch,
+}
+
+/// Memory to write keys and values into before they are copied to where they stay.
+#[derive(Default)]
+struct Scratch {
+    key: Vec<u8>,
+    hot: Vec<u8>,
+    record: Vec<u8>,
+}
+
+impl Writing {
+    pub(super) fn new(space: Space) -> Self {
+        Self { space, recent: Recent::default(), scratch: Scratch::default() }
+    }
+}
 
 impl Inner {
     pub(super) fn commit(&self, commit: &Commit) -> Result<(), StoreError> {
         let mut writing = self.writing();
         // Dropped before the next may write, and after this one has.
         let mut changing = self.sealed.changing();
-        let mut batch = self.batch();
+        let mut recent = mem::take(&mut writing.recent);
+        let mut batch = self.batch(commit.ledgers.len() + commit.quarantine.len());
         for write in &commit.ledgers {
-            self.put_ledger(&mut batch, write, &mut changing)?;
+            self.put_ledger(&mut batch, write, &mut changing, &mut recent, &mut writing.scratch)?;
         }
         for one in &commit.quarantine {
             self.put_quarantined(&mut batch, one)?;
         }
-        self.write(&mut writing, batch)
+        self.write(&mut writing, batch)?;
+        writing.recent = recent;
+        Ok(())
     }
 
     pub(super) fn append(&self, expected: u64, edit: Vec<u8>) -> Result<(), AppendError> {
@@ -39,7 +64,7 @@ impl Inner {
         if found != expected {
             return Err(AppendError::Behind { expected, found });
         }
-        let mut batch = self.batch();
+        let mut batch = self.batch(1);
         self.put(&mut batch, &StoreKey::Edit(found + 1), edit);
         self.write(&mut writing, batch)?;
         self.revision.store(found + 1, Ordering::SeqCst);
@@ -51,13 +76,26 @@ impl Inner {
         if self.settings()? != *expected {
             return Ok(false);
         }
-        let mut batch = self.batch();
+        let mut batch = self.batch(1);
         self.put(&mut batch, &StoreKey::Settings, new.encode()?);
         self.write(&mut writing, batch).map(|()| true)
     }
 
-    fn put_ledger(&self, batch: &mut OwnedWriteBatch, write: &LedgerWrite, changing: &mut Changing<'_>) -> Result<(), StoreError> {
-        let bytes = self.record(&write.dpu)?;
+    fn put_ledger(
+        &self,
+        batch: &mut OwnedWriteBatch,
+        write: &LedgerWrite,
+        changing: &mut Changing<'_>,
+        recent: &mut Recent,
+        Scratch { key, hot: grown, record }: &mut Scratch,
+    ) -> Result<(), StoreError> {
+        key.clear();
+        StoreKey::Counters(&write.dpu).encode_into(key);
+        let mut kept = recent.place(&write.dpu);
+        let bytes = match kept.as_deref().filter(|kept| !kept.is_empty()) {
+            Some(kept) => Some(kept.clone()),
+            None => self.tables.counters.get(key.as_slice()).map_err(store_error)?,
+        };
         let stored = bytes.as_deref().map(value::read_record).transpose()?.unwrap_or_default();
         if stored.counters.is_some_and(|counters| counters.stamp_us > write.stamp_us) {
             return Ok(());
@@ -68,28 +106,34 @@ impl Inner {
         let hot_day = last(write.counters).filter(|_| !loose).map(|last| last.at.day());
         let newer = |first: &Row| last(stored.counters).is_none_or(|last| last < first.key);
         let appends = !loose && write.rows.first().is_none_or(newer);
-        let quick = if appends { lay::grow(stored.hot, write, hot_day)? } else { None };
-        let laid = match quick {
-            Some(laid) => laid,
-            None => {
-                let hot = stored.hot_rows().collect::<Result<_, _>>()?;
-                if appends { lay::append(hot, write, hot_day) } else { self.merge(hot, write, hot_day)? }
-            }
+        let laid = if appends && lay::grow(grown, stored.hot, write, hot_day)? {
+            Laid { hot: mem::take(grown), ..Laid::default() }
+        } else {
+            let hot = stored.hot_rows().collect::<Result<_, _>>()?;
+            if appends { lay::append(hot, write, hot_day) } else { self.merge(hot, write, hot_day)? }
         };
         changing.also(&write.dpu, self.put_days(batch, write, &laid)?);
-        let record = Record { counters: write.counters.or(stored.counters), loose, hot: laid.hot };
-        self.put(batch, &StoreKey::Counters(&write.dpu), value::record(&record));
+        record.clear();
+        value::put_record(record, write.counters.or(stored.counters), loose, &laid.hot);
+        *grown = laid.hot;
+        let record = Slice::from(record.as_slice());
+        if let Some(kept) = &mut kept {
+            **kept = record.clone();
+        }
+        batch.insert(&self.tables.counters, key.as_slice(), record);
         Ok(())
     }
 
     /// Writes the days that change: their openings and segments. Whether there are any.
     fn put_days(&self, batch: &mut OwnedWriteBatch, write: &LedgerWrite, laid: &Laid) -> Result<bool, StoreError> {
         let LedgerWrite { dpu, openings, .. } = write;
+        if openings.is_empty() && laid.segments.is_empty() && laid.kept.is_empty() {
+            return Ok(false);
+        }
         let segments = laid.segments.iter().filter_map(|rows| Some((segment::day_of(rows)?, rows)));
         let mut days: BTreeSet<Day> = openings.iter().map(|(day, _)| *day).chain(laid.kept.keys().copied()).collect();
         days.extend(segments.clone().map(|(day, _)| day));
         let mut segments = segments.peekable();
-        let changes = !days.is_empty();
         for day in days {
             let key = StoreKey::Day(dpu, Reverse(day));
             let stored = self.tables.days.get(key.encode()).map_err(store_error)?;
@@ -109,7 +153,7 @@ impl Inner {
             }
             self.put(batch, &key, entry.encode(day));
         }
-        Ok(changes)
+        Ok(true)
     }
 
     fn merge(&self, hot: Vec<Row>, write: &LedgerWrite, hot_day: Option<Day>) -> Result<Laid, StoreError> {
@@ -126,8 +170,9 @@ impl Inner {
         Ok(())
     }
 
-    fn batch(&self) -> OwnedWriteBatch {
-        self.db.batch().durability(Some(PersistMode::SyncAll))
+    /// A batch of about so many values.
+    fn batch(&self, values: usize) -> OwnedWriteBatch {
+        OwnedWriteBatch::with_capacity(self.db.clone(), values).durability(Some(PersistMode::SyncAll))
     }
 
     fn put(&self, batch: &mut OwnedWriteBatch, key: &StoreKey, value: Vec<u8>) {
@@ -135,17 +180,17 @@ impl Inner {
     }
 
     /// Makes a batch durable, if the volume has room for it, and shows it.
-    fn write(&self, space: &mut Space, batch: OwnedWriteBatch) -> Result<(), StoreError> {
+    fn write(&self, writing: &mut Writing, batch: OwnedWriteBatch) -> Result<(), StoreError> {
         if batch.is_empty() {
             return Ok(());
         }
-        space.check()?;
+        writing.space.check()?;
         let _amid = self.whole.begin(&self.db);
         batch.commit().map_err(store_error)
     }
 
-    fn writing(&self) -> MutexGuard<'_, Space> {
-        // It guards no data that could be left half changed.
+    fn writing(&self) -> MutexGuard<'_, Writing> {
+        // It guards no data that could be left half changed: who writes takes what is kept, and gives it back at the end.
         self.writing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
