@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use api::Feed;
-use ingest::{CountersFeed, Drained, EmbeddedConfig, EmbeddedIntake, Intake, Metrics, Policy};
+use ingest::{CountersFeed, Drained, EmbeddedConfig, EmbeddedIntake, Intake, LaneConfig, Metrics, Policy};
 use ingest_kafka::KafkaIntake;
 use prometheus::Registry;
 use store::Store;
@@ -16,6 +16,10 @@ use crate::consume::Consuming;
 
 /// How long the lanes may take to finish what they hold.
 pub(crate) const DRAIN: Duration = Duration::from_secs(10);
+
+/// How many records a commit holds at most where requests wait for it: a larger one spares few syncs, and leaves the senders
+/// of all with nothing to do meanwhile; what it asked for in memory is hard to give back.
+const BATCH_RECORDS: usize = 2_000;
 
 /// How crossings come in.
 pub(crate) enum Feeding {
@@ -36,7 +40,8 @@ impl Feeding {
         lanes: u16,
         registry: &Registry,
     ) -> Result<Self> {
-        let config = EmbeddedConfig { lanes: lanes.into(), policy: policy(times), ..EmbeddedConfig::default() };
+        let lane = LaneConfig { batch_records: BATCH_RECORDS, ..LaneConfig::default() };
+        let config = EmbeddedConfig { lanes: lanes.into(), lane, policy: policy(times), ..EmbeddedConfig::default() };
         let intake = EmbeddedIntake::start(config, store, Some(feed), clock::system(), Metrics::new(registry)?).await?;
         Ok(Self::Embedded(Arc::new(intake)))
     }
