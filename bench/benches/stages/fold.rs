@@ -13,7 +13,7 @@ pub(crate) fn bench(criterion: &mut Criterion) {
     // Every other crossing stands there, a day's worth; the others are appended after them, or merged among them.
     let stored = append(&Counters::default(), (0..2_000).step_by(2).map(seen).collect());
     let last = stored.rows.last().copied();
-    let day = DayTail { rows: stored.rows, last, ..DayTail::default() };
+    let day = DayTail { rows: stored.rows.to_vec(), last, ..DayTail::default() };
     let tail = Tail { days: BTreeMap::from([(seen(0).at.day(), day)]), ..Tail::default() };
     for crossings in [1, 1_000] {
         group.throughput(Throughput::Elements(crossings as u64));

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use occupancy::id::DpuId;
-use occupancy::ledger::{self, Change, Changes, Fold, Merge, Record, Tally};
+use occupancy::ledger::{self, Change, Changes, Counters, Fold, Merge, Record, Tally};
 use store::{Commit, LedgerWrite, Quarantined, StoreError};
 use tokio::task::JoinSet;
 
 use crate::access::Access;
-use crate::feed::Touched;
+use crate::feed::touched_from;
 use crate::item::{Ack, Item, Outcome};
 use crate::known::{Known, Seat};
 
@@ -86,39 +86,21 @@ impl<A: Ack> Batch<A> {
     pub(crate) async fn commit(self, known: &mut Known, access: &Access) -> Result<(), StoreError> {
         let Self { records, shares, quarantine, answers } = self;
         let feed = access.shared.feed.as_deref();
-        let touched = feed.map(|feed| shares.iter().map(|share| share.touched(&records, known, feed.is_alone())).collect::<Vec<_>>());
+        let from = |share: &Share, alone| touched_from(records.of(share.first), alone || known.counters(share.seat).is_some());
+        let touched = feed.map(|feed| shares.iter().map(|share| from(share, feed.is_alone())).collect::<Vec<_>>());
         load(&shares, known, access).await?;
-        let mut writes = Vec::with_capacity(shares.len());
-        let mut merges = Vec::new();
-        for Share { dpu, seat, first, last: _ } in shares {
-            let counters = known.counters(seat).copied().unwrap_or_default();
-            match ledger::fold(&counters, records.of(first)) {
-                None => {}
-                Some(Fold::Append(changes)) => writes.push(Folded { dpu, seat, first, changes }),
-                Some(Fold::Merge(merge)) => merges.push(Late { dpu, seat, first, merge }),
-            }
-        }
-        merge_all(merges, &mut writes, access).await?;
-        let mut commit = Commit { ledgers: Vec::with_capacity(writes.len()), quarantine };
-        let mut seats = Vec::with_capacity(writes.len());
-        let mut tallies = vec![Tally::default(); records.0.len()];
-        for Folded { dpu, seat, first, mut changes } in writes {
-            for (place, tally) in records.places(first).zip(std::mem::take(&mut changes.tallies)) {
-                if let Some(place) = tallies.get_mut(place) {
-                    *place = tally;
-                }
-            }
-            seats.push((seat, changes.counters));
-            commit.ledgers.push(LedgerWrite::new(dpu, changes));
-        }
+        let (folds, tallies) = fold(&records, &shares, known, access).await?;
         drop(records);
-        write(&Arc::new(commit), access).await?;
-        for (seat, counters) in seats {
-            known.learn(seat, counters);
+        let commit = Arc::new(Commit { ledgers: folds.writes, quarantine });
+        write(&commit, access).await?;
+        for (seat, write) in folds.seats.into_iter().zip(&commit.ledgers) {
+            write.counters.into_iter().for_each(|counters| known.learn(seat, counters));
         }
+        drop(commit);
         if let Some((feed, touched)) = feed.zip(touched) {
             // Before the acks, and what was skipped too: whoever made it durable may not have lived to publish it.
-            let changes: Vec<Change> = touched.into_iter().filter_map(|touched| touched.change(known)).collect();
+            let change = |(share, from): (Share, _)| Some(Change { counters: *known.counters(share.seat)?, dpu: share.dpu, from });
+            let changes: Vec<Change> = shares.into_iter().zip(touched).filter_map(change).collect();
             access.publish(feed, &changes).await;
         }
         let sum = tallies.iter().copied().fold(Tally::default(), Tally::plus);
@@ -132,27 +114,43 @@ impl<A: Ack> Batch<A> {
     }
 }
 
-impl Share {
-    /// From when on its records may change the totals of its DPU, before they are folded.
-    fn touched(&self, records: &Records, known: &Known, alone: bool) -> Touched {
-        Touched::by(&self.dpu, self.seat, records.of(self.first), alone || known.counters(self.seat).is_some())
-    }
-}
-
-/// One DPU's changes, ready to be written.
-struct Folded {
-    dpu: DpuId,
-    seat: Seat,
-    first: usize,
-    changes: Changes,
+/// What is to be written, and the seats of those whose it is, in the same order.
+struct Folds {
+    writes: Vec<LedgerWrite>,
+    seats: Vec<Seat>,
 }
 
 /// One DPU's records, some of them before its last crossing.
 struct Late {
-    dpu: DpuId,
-    seat: Seat,
-    first: usize,
+    /// The place of its share.
+    share: usize,
     merge: Merge,
+}
+
+/// Folds each DPU's records into what is known of it; what became of each record comes in the order they came.
+async fn fold(records: &Records, shares: &[Share], known: &Known, access: &Access) -> Result<(Folds, Vec<Tally>), StoreError> {
+    let mut folds = Folds { writes: Vec::with_capacity(shares.len()), seats: Vec::with_capacity(shares.len()) };
+    let mut tallies = vec![Tally::default(); records.0.len()];
+    let mut done = |share: &Share, changes: Changes| {
+        for (place, tally) in records.places(share.first).zip(&changes.tallies) {
+            if let Some(place) = tallies.get_mut(place) {
+                *place = *tally;
+            }
+        }
+        folds.seats.push(share.seat);
+        folds.writes.push(LedgerWrite::new(share.dpu.clone(), changes));
+    };
+    let mut merges = Vec::new();
+    for (place, share) in shares.iter().enumerate() {
+        let new = Counters::default();
+        match ledger::fold(known.counters(share.seat).unwrap_or(&new), records.of(share.first)) {
+            None => {}
+            Some(Fold::Append(changes)) => done(share, changes),
+            Some(Fold::Merge(merge)) => merges.push(Late { share: place, merge }),
+        }
+    }
+    merge_all(merges, shares, done, access).await?;
+    Ok((folds, tallies))
 }
 
 /// Reads the counters that are not known yet.
@@ -170,21 +168,26 @@ async fn load(shares: &[Share], known: &mut Known, access: &Access) -> Result<()
 }
 
 /// Reads the tails that merges need, some at once, and applies them.
-async fn merge_all(merges: Vec<Late>, writes: &mut Vec<Folded>, access: &Access) -> Result<(), StoreError> {
-    let mut waiting = merges.into_iter();
-    let mut reading: JoinSet<Result<Folded, StoreError>> = JoinSet::new();
+async fn merge_all(merges: Vec<Late>, shares: &[Share], mut done: impl FnMut(&Share, Changes), access: &Access) -> Result<(), StoreError> {
+    let mut waiting = merges.into_iter().filter_map(|Late { share, merge }| Some((share, shares.get(share)?, merge)));
+    let mut reading: JoinSet<Result<(usize, Changes), StoreError>> = JoinSet::new();
     loop {
-        for Late { dpu, seat, first, merge } in waiting.by_ref().take(TAILS_AT_ONCE - reading.len()) {
-            let access = access.clone();
+        for (place, Share { dpu, .. }, merge) in waiting.by_ref().take(TAILS_AT_ONCE - reading.len()) {
+            let (access, dpu) = (access.clone(), dpu.clone());
             reading.spawn(async move {
                 let from = merge.from();
                 let tail = access.until_known(|| access.shared.store.tail(&dpu, &from)).await?;
-                Ok(Folded { dpu, seat, first, changes: merge.apply(&tail) })
+                Ok((place, merge.apply(&tail)))
             });
         }
         match reading.join_next().await {
             None => return Ok(()),
-            Some(Ok(folded)) => writes.push(folded?),
+            Some(Ok(merged)) => {
+                let (place, changes) = merged?;
+                if let Some(share) = shares.get(place) {
+                    done(share, changes);
+                }
+            }
             Some(Err(lost)) => return Err(StoreError::Corrupt(format!("a read of a ledger did not end: {lost}"))),
         }
     }

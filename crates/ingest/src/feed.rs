@@ -1,11 +1,8 @@
 //! What lanes tell whoever follows the counters.
 
 use async_trait::async_trait;
-use occupancy::id::DpuId;
 use occupancy::ledger::{Change, Record};
 use occupancy::time::UnixMs;
-
-use crate::known::{Known, Seat};
 
 /// Where a lane publishes changes.
 #[async_trait]
@@ -33,26 +30,11 @@ pub struct FeedError {
     pub why: String,
 }
 
-/// A DPU of a batch, and from when on its records may change its totals.
-pub(crate) struct Touched {
-    dpu: DpuId,
-    seat: Seat,
-    from: Option<UnixMs>,
-}
-
-impl Touched {
-    /// By records that are about to be folded into what is known.
-    ///
-    /// A DPU whose counters are not known yet may hold crossings that an owner before made durable and did not live to
-    /// publish: it is touched from the beginning of time. Records that will be skipped touch it as well.
-    pub(crate) fn by<'a>(dpu: &DpuId, seat: Seat, records: impl Iterator<Item = &'a Record>, known: bool) -> Self {
-        let first = || records.flat_map(|record| record.crossings.iter()).map(|key| key.at).min();
-        Self { dpu: dpu.clone(), seat, from: if known { first() } else { Some(UnixMs::MIN) } }
-    }
-
-    /// The change, once all is durable.
-    pub(crate) fn change(self, known: &Known) -> Option<Change> {
-        let Self { dpu, seat, from } = self;
-        Some(Change { dpu, counters: *known.counters(seat)?, from })
-    }
+/// From when on records that are about to be folded into what is known of their DPU may change its totals.
+///
+/// A DPU whose counters are not known yet may hold crossings that an owner before made durable and did not live to
+/// publish: it is touched from the beginning of time. Records that will be skipped touch it as well.
+pub(crate) fn touched_from<'a>(records: impl Iterator<Item = &'a Record>, known: bool) -> Option<UnixMs> {
+    let first = || records.flat_map(|record| record.crossings.iter()).map(|key| key.at).min();
+    if known { first() } else { Some(UnixMs::MIN) }
 }

@@ -19,14 +19,10 @@ pub struct Item<A> {
 const A_RECORD: usize = 16;
 
 impl<A> Item<A> {
-    /// How many crossings its records hold.
-    pub(crate) fn crossings(&self) -> usize {
-        self.records.iter().map(|(_, record)| record.crossings.len()).sum()
-    }
-
-    /// How much it counts where records are counted.
-    pub(crate) fn weight(&self) -> usize {
-        self.records.len().max((self.crossings() + self.quarantine.len()).div_ceil(A_RECORD)).max(1)
+    /// How much it counts where records are counted, and how many crossings its records hold.
+    pub(crate) fn weigh(&self) -> (usize, usize) {
+        let crossings: usize = self.records.iter().map(|(_, record)| record.crossings.len()).sum();
+        (self.records.len().max((crossings + self.quarantine.len()).div_ceil(A_RECORD)).max(1), crossings)
     }
 }
 
@@ -67,7 +63,7 @@ mod tests {
                 payload: Vec::new(),
                 replayed_at: None,
             };
-            Item { records: records.iter().map(record).collect(), quarantine: vec![quarantined; kept_out], ack: () }.weight()
+            Item { records: records.iter().map(record).collect(), quarantine: vec![quarantined; kept_out], ack: () }.weigh().0
         };
         assert_eq!([item(&[], 0), item(&[1], 0), item(&[0, 16, 1], 0)], [1, 1, 3]);
         assert_eq!([item(&[10_000], 0), item(&[1], 10_000), item(&[], 17)], [625, 626, 2]);

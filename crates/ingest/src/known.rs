@@ -15,16 +15,11 @@ pub(crate) struct Seat(usize);
 #[derive(Debug, Default)]
 pub(crate) struct Known {
     seats: HashMap<DpuId, Seat>,
-    seated: Vec<Seated>,
+    /// By seat, the last batch with records of it, and its share there: apart from the counters, as each record asks.
+    shares: Vec<(u64, usize)>,
+    /// By seat; `None` until they are read.
+    counters: Vec<Option<Counters>>,
     batches: u64,
-}
-
-#[derive(Debug, Default)]
-struct Seated {
-    /// `None` until they are read.
-    counters: Option<Counters>,
-    /// The last batch with records of it, and its share there.
-    share: (u64, usize),
 }
 
 impl Known {
@@ -35,31 +30,33 @@ impl Known {
 
     /// The seat of a DPU, and its share of this batch: `next` where it had none.
     pub(crate) fn share(&mut self, dpu: &DpuId, next: usize) -> (Seat, usize) {
-        let seat = if let Some(seat) = self.seats.get(dpu) {
-            *seat
-        } else {
-            let seat = Seat(self.seated.len());
-            self.seats.insert(dpu.clone(), seat);
-            self.seated.push(Seated::default());
-            seat
-        };
+        let seat = self.seats.get(dpu).copied().unwrap_or_else(|| self.seat(dpu));
         let batch = self.batches;
-        let Some(seated) = self.seated.get_mut(seat.0) else { return (seat, next) };
-        if seated.share.0 != batch {
-            seated.share = (batch, next);
+        let Some(share) = self.shares.get_mut(seat.0) else { return (seat, next) };
+        if share.0 != batch {
+            *share = (batch, next);
         }
-        (seat, seated.share.1)
+        (seat, share.1)
+    }
+
+    /// A seat for a DPU that has none.
+    fn seat(&mut self, dpu: &DpuId) -> Seat {
+        let seat = Seat(self.counters.len());
+        self.seats.insert(dpu.clone(), seat);
+        self.shares.push((0, 0));
+        self.counters.push(None);
+        seat
     }
 
     /// What is known of a DPU.
     pub(crate) fn counters(&self, seat: Seat) -> Option<&Counters> {
-        self.seated.get(seat.0)?.counters.as_ref()
+        self.counters.get(seat.0)?.as_ref()
     }
 
     /// What is stored by now.
     pub(crate) fn learn(&mut self, seat: Seat, counters: Counters) {
-        if let Some(seated) = self.seated.get_mut(seat.0) {
-            seated.counters = Some(counters);
+        if let Some(known) = self.counters.get_mut(seat.0) {
+            *known = Some(counters);
         }
     }
 }

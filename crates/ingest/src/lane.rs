@@ -76,8 +76,23 @@ enum State {
 
 #[derive(Debug)]
 struct Queued<A> {
-    item: Item<A>,
+    weighed: Weighed<A>,
     _place: Place,
+}
+
+/// An item, weighed once.
+#[derive(Debug)]
+struct Weighed<A> {
+    item: Item<A>,
+    weight: usize,
+    crossings: usize,
+}
+
+impl<A> From<Item<A>> for Weighed<A> {
+    fn from(item: Item<A>) -> Self {
+        let (weight, crossings) = item.weigh();
+        Self { item, weight, crossings }
+    }
 }
 
 /// How much of a queue is taken, in records, for the lane and for the gauge of all lanes.
@@ -108,8 +123,8 @@ impl Room {
     }
 
     /// What an item takes; for more than there will ever be, all of it.
-    fn wanted<A>(&self, item: &Item<A>) -> u32 {
-        u32::try_from(item.weight().min(self.records)).unwrap_or(u32::MAX)
+    fn wanted<A>(&self, item: &Weighed<A>) -> u32 {
+        u32::try_from(item.weight.min(self.records)).unwrap_or(u32::MAX)
     }
 
     fn place(&self, permit: OwnedSemaphorePermit) -> Place {
@@ -152,10 +167,11 @@ impl<A: Ack> Lane<A> {
     /// # Errors
     /// The item comes back, with the reason.
     pub fn try_submit(&self, item: Item<A>) -> Result<(), Rejected<A>> {
-        match Arc::clone(&self.room.free).try_acquire_many_owned(self.room.wanted(&item)) {
-            Ok(permit) => self.send(item, permit).map_err(Rejected::Closed),
-            Err(_) if self.queue.is_closed() => Err(Rejected::Closed(item)),
-            Err(_) => Err(Rejected::Full(item)),
+        let weighed = Weighed::from(item);
+        match Arc::clone(&self.room.free).try_acquire_many_owned(self.room.wanted(&weighed)) {
+            Ok(permit) => self.send(weighed, permit).map_err(Rejected::Closed),
+            Err(_) if self.queue.is_closed() => Err(Rejected::Closed(weighed.item)),
+            Err(_) => Err(Rejected::Full(weighed.item)),
         }
     }
 
@@ -164,17 +180,18 @@ impl<A: Ack> Lane<A> {
     /// # Errors
     /// The item comes back when the lane was drained or has failed.
     pub async fn submit(&self, item: Item<A>) -> Result<(), Item<A>> {
-        match Arc::clone(&self.room.free).acquire_many_owned(self.room.wanted(&item)).await {
-            Ok(permit) => self.send(item, permit),
+        let weighed = Weighed::from(item);
+        match Arc::clone(&self.room.free).acquire_many_owned(self.room.wanted(&weighed)).await {
+            Ok(permit) => self.send(weighed, permit),
             // Never, as it is never closed: what an ended lane held is free.
-            Err(_closed) => Err(item),
+            Err(_closed) => Err(weighed.item),
         }
     }
 
     /// Queues an item that has a place.
-    fn send(&self, item: Item<A>, permit: OwnedSemaphorePermit) -> Result<(), Item<A>> {
-        let queued = Queued { item, _place: self.room.place(permit) };
-        self.queue.try_send(queued).map_err(|refused| refused.into_inner().item)
+    fn send(&self, weighed: Weighed<A>, permit: OwnedSemaphorePermit) -> Result<(), Item<A>> {
+        let queued = Queued { weighed, _place: self.room.place(permit) };
+        self.queue.try_send(queued).map_err(|refused| refused.into_inner().weighed.item)
     }
 
     /// How many records wait.
@@ -246,7 +263,7 @@ struct Worker<A> {
     room: Arc<Room>,
     closed: watch::Receiver<bool>,
     /// Received, not yet in a batch.
-    waiting: VecDeque<Item<A>>,
+    waiting: VecDeque<Weighed<A>>,
     known: Known,
     config: LaneConfig,
     access: Access,
@@ -260,7 +277,7 @@ impl<A: Ack> Worker<A> {
             self.gather();
             let (items, records, crossings) = self.batch();
             shared.metrics.batch_crossings.observe(crossings as f64);
-            let batch = Batch::new(self.waiting.drain(..items), records, &mut self.known);
+            let batch = Batch::new(self.waiting.drain(..items).map(|weighed| weighed.item), records, &mut self.known);
             batch.commit(&mut self.known, &self.access).await?;
         }
         Ok(())
@@ -280,7 +297,7 @@ impl<A: Ack> Worker<A> {
                 }
                 first = self.items.recv() => first,
             };
-            self.waiting.extend(first.map(|queued| queued.item));
+            self.waiting.extend(first.map(|queued| queued.weighed));
             // Those who are about to queue something go first: under load a commit then holds more, and costs no more.
             tokio::task::yield_now().await;
         }
@@ -291,15 +308,15 @@ impl<A: Ack> Worker<A> {
     fn gather(&mut self) {
         let mut records = self.waiting_records();
         while records < self.batch_records()
-            && let Ok(Queued { item, _place }) = self.items.try_recv()
+            && let Ok(Queued { weighed, _place }) = self.items.try_recv()
         {
-            records += item.weight();
-            self.waiting.push_back(item);
+            records += weighed.weight;
+            self.waiting.push_back(weighed);
         }
     }
 
     fn waiting_records(&self) -> usize {
-        self.waiting.iter().map(Item::weight).sum()
+        self.waiting.iter().map(|weighed| weighed.weight).sum()
     }
 
     fn batch_records(&self) -> usize {
@@ -309,8 +326,7 @@ impl<A: Ack> Worker<A> {
     /// How many of the waiting items make the next batch, at least one, and their records and crossings.
     fn batch(&self) -> (usize, usize, usize) {
         let (mut items, mut records, mut crossings) = (0, 0, 0);
-        for item in &self.waiting {
-            let (weight, more) = (item.weight(), item.crossings());
+        for &Weighed { weight, crossings: more, .. } in &self.waiting {
             if items > 0 && (records + weight > self.batch_records() || crossings + more > self.config.batch_crossings) {
                 break;
             }

@@ -102,6 +102,10 @@ impl Item<OffsetAck> {
             return Err(admission);
         }
         self.ack.cover(offset);
+        if self.records.len() == 1 {
+            // Where one follows, most often many do.
+            self.records.reserve_exact(PIECE_RECORDS - 1);
+        }
         self.records.extend(admission.record);
         Ok(())
     }

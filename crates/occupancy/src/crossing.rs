@@ -1,8 +1,6 @@
 //! A crossing: one person through one doorway, and what makes it the same crossing when it is sent again.
 
-use std::fmt;
-use std::ops::Deref;
-
+use crate::few::Few;
 use crate::id::DpuId;
 use crate::time::UnixMs;
 
@@ -68,67 +66,8 @@ impl Key {
     }
 }
 
-/// For how many crossings room is made before they are counted.
-const MOST_AHEAD: usize = 10_000;
-
-/// Crossings of one record. Nearly always it is one, which then stands in place.
-#[derive(Clone)]
-pub enum Crossings {
-    /// One.
-    One([Key; 1]),
-    /// Any number.
-    Many(Vec<Key>),
-}
-
-impl Deref for Crossings {
-    type Target = [Key];
-
-    fn deref(&self) -> &[Key] {
-        match self {
-            Self::One(one) => one,
-            Self::Many(many) => many,
-        }
-    }
-}
-
-impl FromIterator<Key> for Crossings {
-    fn from_iter<I: IntoIterator<Item = Key>>(keys: I) -> Self {
-        let mut keys = keys.into_iter();
-        match (keys.next(), keys.next()) {
-            (None, _) => Self::Many(Vec::new()),
-            (Some(one), None) => Self::One([one]),
-            (Some(one), Some(other)) => {
-                let mut many = Vec::with_capacity(2 + keys.size_hint().1.unwrap_or_default().min(MOST_AHEAD));
-                many.extend([one, other]);
-                many.extend(keys);
-                Self::Many(many)
-            }
-        }
-    }
-}
-
-impl From<Vec<Key>> for Crossings {
-    fn from(keys: Vec<Key>) -> Self {
-        match <[Key; 1]>::try_from(keys) {
-            Ok(one) => Self::One(one),
-            Err(many) => Self::Many(many),
-        }
-    }
-}
-
-impl PartialEq for Crossings {
-    fn eq(&self, other: &Self) -> bool {
-        **self == **other
-    }
-}
-
-impl Eq for Crossings {}
-
-impl fmt::Debug for Crossings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&**self, f)
-    }
-}
+/// Crossings of one record.
+pub type Crossings = Few<Key>;
 
 /// One person through one doorway.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -148,19 +87,4 @@ pub struct Heartbeat {
     pub boot: u64,
     /// The last crossing numbered in that run; 0 where the DPU does not number them.
     pub last_seq: u64,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn crossings_are_the_same_however_they_were_gathered() {
-        for count in 0..4 {
-            let keys: Vec<Key> = (0..count).map(|ms| Key::first_at(UnixMs::CLOCK_SET.plus_ms(ms))).collect();
-            let gathered: Crossings = keys.iter().copied().collect();
-            assert_eq!((&*gathered, &gathered), (keys.as_slice(), &Crossings::from(keys.clone())));
-            assert_ne!(gathered, keys.iter().copied().chain([Key::first_at(UnixMs::MIN)]).collect::<Crossings>());
-        }
-    }
 }

@@ -17,6 +17,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::crossing::{Crossings, Direction, Heartbeat, Key};
+use crate::few::Few;
 use crate::id::DpuId;
 use crate::time::{Day, UnixMs};
 
@@ -159,11 +160,11 @@ pub struct Changes {
     /// Totals before the first crossing of a day, for each day whose opening may have changed.
     pub openings: Vec<(Day, Totals)>,
     /// Crossings, in key order.
-    pub rows: Vec<Row>,
+    pub rows: Few<Row>,
     /// The realtime row; its stamp is that of every row here.
     pub counters: Counters,
     /// What became of each record, in the order they came.
-    pub tallies: Vec<Tally>,
+    pub tallies: Few<Tally>,
 }
 
 /// The stored part of a ledger that a merge rewrites or leans on.
@@ -206,26 +207,44 @@ where
     R::IntoIter: Clone,
 {
     let records = records.into_iter();
-    let (count, crossings) = records.clone().fold((0, 0), |(count, sum), record| (count + 1, sum + record.crossings.len()));
-    let mut next = *counters;
-    let mut fresh = Vec::with_capacity(crossings);
-    let mut folded = false;
-    for (i, record) in records.enumerate() {
-        if let (Some(at), Some(stands)) = (record.position, next.position)
-            && stands.holds(at)
-        {
-            continue;
-        }
+    let count = records.clone().count();
+    let fresh = unheld(counters.position, records);
+    let (mut next, mut last) = (*counters, counters.last);
+    let (mut folded, mut crossings, mut in_order) = (false, 0, true);
+    for (_, record) in fresh.clone() {
         folded = true;
+        crossings += record.crossings.len();
+        for key in &record.crossings {
+            in_order &= last < Some(*key);
+            last = Some(*key);
+        }
         advance(&mut next, record);
-        fresh.extend(record.crossings.iter().map(|key| Fresh { key: *key, appended_at: record.appended_at, record: i }));
     }
     if !folded {
         return None;
     }
-    let batch = Batch::new(next, fresh, count);
+    let tallies = Few::up_to(count, std::iter::repeat_n(Tally::default(), count));
+    let fresh = fresh.flat_map(|(i, record)| record.crossings.iter().map(move |key| Fresh::new(*key, i, record)));
+    if in_order {
+        return Some(Fold::Append(append(next, fresh, crossings, tallies)));
+    }
+    let batch = Batch::new(next, fresh, crossings, tallies);
     let late = batch.fresh.first().is_some_and(|first| next.last.is_some_and(|last| first.key <= last));
     Some(if late { Fold::Merge(Merge { batch }) } else { Fold::Append(batch.append()) })
+}
+
+/// The records that a ledger which stands at a position, and moves on with each, does not hold; each with its place.
+fn unheld<'a>(
+    mut stands: Option<Position>,
+    records: impl Iterator<Item = &'a Record> + Clone,
+) -> impl Iterator<Item = (usize, &'a Record)> + Clone {
+    records.enumerate().filter(move |(_, record)| {
+        let held = record.position.zip(stands).is_some_and(|(at, stands)| stands.holds(at));
+        if !held {
+            stands = record.position.or(stands);
+        }
+        !held
+    })
 }
 
 /// What a record changes in the counters besides totals.
@@ -245,20 +264,27 @@ struct Fresh {
     record: usize,
 }
 
+impl Fresh {
+    fn new(key: Key, place: usize, record: &Record) -> Self {
+        Self { key, appended_at: record.appended_at, record: place }
+    }
+}
+
 /// A DPU's share of a batch, before its totals are known.
 #[derive(Debug)]
 struct Batch {
     counters: Counters,
     /// Distinct, in key order.
     fresh: Vec<Fresh>,
-    tallies: Vec<Tally>,
+    tallies: Few<Tally>,
 }
 
 impl Batch {
-    /// Sorts the crossings of so many records; of equal ones the first to come stays, the others are duplicates.
-    fn new(counters: Counters, mut fresh: Vec<Fresh>, records: usize) -> Self {
-        let mut tallies = vec![Tally::default(); records];
-        // Stable, and done at once where they come in order, as they mostly do.
+    /// Sorts so many crossings; of equal ones the first to come stays, the others are duplicates.
+    fn new(counters: Counters, crossings: impl Iterator<Item = Fresh>, count: usize, mut tallies: Few<Tally>) -> Self {
+        let mut fresh = Vec::with_capacity(count);
+        fresh.extend(crossings);
+        // Stable: the first to come stays first.
         fresh.sort_by_key(|one| one.key);
         fresh.dedup_by(|later, first| {
             let same = later.key == first.key;
@@ -270,26 +296,31 @@ impl Batch {
         Self { counters, fresh, tallies }
     }
 
-    fn append(mut self) -> Changes {
-        let mut openings = Vec::new();
-        let mut rows = Vec::with_capacity(self.fresh.len());
-        let counters = &mut self.counters;
-        for Fresh { key, appended_at, record } in self.fresh {
-            let day = key.at.day();
-            if counters.last.is_none_or(|last| last.at.day() != day) {
-                counters.opening = counters.totals();
-                counters.day = Totals::default();
-                openings.push((day, counters.opening));
-            }
-            counters.day = counters.day.with(key.direction);
-            counters.last = Some(key);
-            rows.push(Row { key, totals: counters.day, appended_at });
-            if let Some(tally) = self.tallies.get_mut(record) {
-                tally.accepted += 1;
-            }
-        }
-        Changes { openings, rows, counters: self.counters, tallies: self.tallies }
+    fn append(self) -> Changes {
+        let count = self.fresh.len();
+        append(self.counters, self.fresh.into_iter(), count, self.tallies)
     }
+}
+
+/// The changes that so many crossings make, distinct, in key order and after the last.
+fn append(mut counters: Counters, fresh: impl Iterator<Item = Fresh>, count: usize, mut tallies: Few<Tally>) -> Changes {
+    let mut openings = Vec::new();
+    let rows = fresh.map(|Fresh { key, appended_at, record }| {
+        let day = key.at.day();
+        if counters.last.is_none_or(|last| last.at.day() != day) {
+            counters.opening = counters.totals();
+            counters.day = Totals::default();
+            openings.push((day, counters.opening));
+        }
+        counters.day = counters.day.with(key.direction);
+        counters.last = Some(key);
+        if let Some(tally) = tallies.get_mut(record) {
+            tally.accepted += 1;
+        }
+        Row { key, totals: counters.day, appended_at }
+    });
+    let rows = Few::up_to(count, rows);
+    Changes { openings, rows, counters, tallies }
 }
 
 /// A fold that needs the stored tail of the ledger.
@@ -336,7 +367,7 @@ impl Merge {
                 before = before.plus(last.totals);
             }
         }
-        Changes { openings, rows, counters, tallies }
+        Changes { openings, rows: rows.into(), counters, tallies }
     }
 }
 

@@ -14,6 +14,7 @@ pub mod conservation;
 pub mod count;
 pub mod crossing;
 pub mod edit;
+pub mod few;
 pub mod flip;
 pub mod id;
 pub mod installation;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use occupancy::crossing::Key;
+use occupancy::few::Few;
 use occupancy::id::DpuId;
 use occupancy::ledger::{Counters, Row, Tail, Totals};
 use occupancy::time::{Day, UnixMs};
@@ -108,7 +109,7 @@ impl Remote {
     fn parts(&self, step: Step, commit: &Commit) -> Vec<Commit> {
         let mut parts = Vec::new();
         for write in &commit.ledgers {
-            let empty = LedgerWrite { openings: Vec::new(), rows: Vec::new(), counters: None, ..write.clone() };
+            let empty = LedgerWrite { openings: Vec::new(), rows: Few::default(), counters: None, ..write.clone() };
             match step {
                 Step::Openings if !write.openings.is_empty() => {
                     let (some, rest) = self.cut(&write.openings);
@@ -116,7 +117,7 @@ impl Remote {
                 }
                 Step::Crossings if !write.rows.is_empty() => {
                     let (some, rest) = self.cut(&write.rows);
-                    parts.extend([some, rest].map(|rows| LedgerWrite { rows, ..empty.clone() }));
+                    parts.extend([some, rest].map(|rows| LedgerWrite { rows: rows.into(), ..empty.clone() }));
                 }
                 Step::Counters => parts.push(LedgerWrite { counters: write.counters, ..empty }),
                 Step::Openings | Step::Crossings => {}

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use occupancy::crossing::Key;
 use occupancy::edit::Edit;
+use occupancy::few::Few;
 use occupancy::id::DpuId;
 use occupancy::ledger::{Counters, Row, Tail, Totals};
 use occupancy::time::{Day, UnixMs};
@@ -123,7 +124,7 @@ impl Plan {
         let mut ledgers = Vec::new();
         for write in &commit.ledgers {
             let openings = self.part(&write.openings, step == 0);
-            let rows = if step == 0 { Vec::new() } else { self.part(&write.rows, step == 1) };
+            let rows = if step == 0 { Few::default() } else { self.part(&write.rows, step == 1).into() };
             let counters = if step == 2 && self.rng.percent(50) { write.counters } else { None };
             ledgers.push(LedgerWrite { openings, rows, counters, ..write.clone() });
         }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use occupancy::few::Few;
 use occupancy::id::DpuId;
 use occupancy::ledger::{Changes, Counters, Row, Totals};
 use occupancy::time::{Day, UnixMs};
@@ -97,7 +98,7 @@ pub struct LedgerWrite {
     /// Totals before the first crossing of each day.
     pub openings: Vec<(Day, Totals)>,
     /// Crossings.
-    pub rows: Vec<Row>,
+    pub rows: Few<Row>,
     /// The realtime row; `None` only in a commit cut short between its steps.
     pub counters: Option<Counters>,
 }

@@ -29,7 +29,9 @@ pub struct MemoryStore {
 
 #[derive(Debug, Default)]
 struct State {
-    ledgers: HashMap<DpuId, Ledger>,
+    /// By number, in the order they came.
+    ledgers: Vec<Ledger>,
+    numbers: HashMap<DpuId, usize>,
     /// Those that have a ledger, in order.
     dpus: BTreeSet<DpuId>,
     quarantine: BTreeMap<Source, Quarantined>,
@@ -39,13 +41,15 @@ struct State {
 
 #[derive(Debug, Default)]
 struct Ledger {
-    days: BTreeMap<Day, Cells>,
+    /// In order.
+    days: Vec<Cells>,
     counters: Option<Cell<Counters>>,
 }
 
 /// What is stored of a day.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Cells {
+    day: Day,
     opening: Option<Cell<Totals>>,
     /// In key order.
     rows: Vec<Cell<Row>>,
@@ -76,16 +80,34 @@ impl<T: Copy> Cell<T> {
     }
 }
 
+impl State {
+    fn ledger(&self, dpu: &DpuId) -> Option<&Ledger> {
+        self.ledgers.get(*self.numbers.get(dpu)?)
+    }
+
+    /// The number of a DPU's ledger; a new one where it has none.
+    fn number(&mut self, dpu: &DpuId) -> usize {
+        self.numbers.get(dpu).copied().unwrap_or_else(|| {
+            let number = self.ledgers.len();
+            self.ledgers.push(Ledger::default());
+            self.numbers.insert(dpu.clone(), number);
+            self.dpus.insert(dpu.clone());
+            number
+        })
+    }
+}
+
 impl Ledger {
     fn write(&mut self, write: &LedgerWrite) {
         let stamp_us = write.stamp_us;
         for (day, totals) in &write.openings {
-            Cell { stamp_us, value: *totals }.put_first(&mut self.days.entry(*day).or_default().opening, encoded);
+            if let Some(cells) = self.day(*day) {
+                Cell { stamp_us, value: *totals }.put_first(&mut cells.opening, encoded);
+            }
         }
         for rows in write.rows.chunk_by(|one, next| one.key.at.day() == next.key.at.day()) {
-            let Some(day) = rows.first().map(|row| row.key.at.day()) else { continue };
-            let cells = self.days.entry(day).or_default();
-            rows.iter().for_each(|row| cells.put(Cell { stamp_us, value: *row }));
+            let cells = rows.first().and_then(|row| self.day(row.key.at.day()));
+            cells.into_iter().for_each(|cells| rows.iter().for_each(|row| cells.put(Cell { stamp_us, value: *row })));
         }
         if let Some(counters) = write.counters {
             let encode = |counters: &Counters| value::record(&Record { counters: Some(*counters), ..Record::default() });
@@ -93,8 +115,33 @@ impl Ledger {
         }
     }
 
+    /// The cells of a day, to be written to.
+    fn day(&mut self, day: Day) -> Option<&mut Cells> {
+        // Mostly the last one.
+        let place = match self.days.last() {
+            Some(last) if last.day == day => self.days.len() - 1,
+            _ => self.days.partition_point(|cells| cells.day < day),
+        };
+        if self.days.get(place).is_none_or(|cells| cells.day != day) {
+            self.days.insert(place, Cells { day, opening: None, rows: Vec::new() });
+        }
+        self.days.get_mut(place)
+    }
+
+    /// The days up to one, that one included.
+    fn until(&self, day: Day) -> &[Cells] {
+        let end = self.days.partition_point(|cells| cells.day <= day);
+        self.days.get(..end).unwrap_or_default()
+    }
+
+    /// The days from one on.
+    fn since(&self, day: Day) -> &[Cells] {
+        let start = self.days.partition_point(|cells| cells.day < day);
+        self.days.get(start..).unwrap_or_default()
+    }
+
     fn last_cell(&self, day: Day, before: Option<Key>) -> Option<Cell<Row>> {
-        let Cells { rows, .. } = self.days.get(&day)?;
+        let Cells { rows, .. } = self.until(day).last().filter(|cells| cells.day == day)?;
         let end = before.map_or(rows.len(), |before| rows.partition_point(|row| row.value.key < before));
         rows.get(..end)?.last().copied()
     }
@@ -112,7 +159,7 @@ impl Ledger {
         if part == Part::WithinDay {
             return within(last_day);
         }
-        let latest = self.days.range(..=last_day).rev().find_map(|(day, cells)| Some((*day, cells.opening?)));
+        let latest = self.until(last_day).iter().rev().find_map(|cells| Some((cells.day, cells.opening?)));
         latest.map_or(Stamped::nothing(part), |(day, Cell { stamp_us, value: totals })| Stamped { totals, part, stamp_us }.and(within(day)))
     }
 }
@@ -148,16 +195,15 @@ fn encoded(totals: &Totals) -> Vec<u8> {
 
 impl View for Ledger {
     fn opening(&self, until: Day) -> Result<Option<(Day, Totals)>, StoreError> {
-        let mut openings = self.days.range(..=until).rev().filter_map(|(day, cells)| Some((*day, cells.opening?.value)));
-        Ok(openings.next())
+        Ok(self.until(until).iter().rev().find_map(|cells| Some((cells.day, cells.opening?.value))))
     }
 
     fn openings(&self, from: Day) -> Result<Vec<(Day, Totals)>, StoreError> {
-        Ok(self.days.range(from..).filter_map(|(day, cells)| Some((*day, cells.opening?.value))).collect())
+        Ok(self.since(from).iter().filter_map(|cells| Some((cells.day, cells.opening?.value))).collect())
     }
 
     fn rows(&self, from: Key, until: Bound<Key>, limit: usize) -> Result<Vec<Row>, StoreError> {
-        let rows = self.days.range(from.at.day()..).flat_map(|(_, cells)| cells.from(from));
+        let rows = self.since(from.at.day()).iter().flat_map(|cells| cells.from(from));
         Ok(rows.take_while(|row| (Unbounded, until).contains(&row.key)).take(limit).collect())
     }
 
@@ -179,7 +225,7 @@ impl MemoryStore {
     }
 
     fn view<T: Default>(&self, dpu: &DpuId, read: impl FnOnce(&Ledger) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        self.state().ledgers.get(dpu).map_or_else(|| Ok(T::default()), read)
+        self.state().ledger(dpu).map_or_else(|| Ok(T::default()), read)
     }
 }
 
@@ -187,7 +233,7 @@ impl MemoryStore {
 impl Ledgers for MemoryStore {
     async fn counters(&self, dpus: &[DpuId]) -> Result<Vec<Option<Counters>>, StoreError> {
         let state = self.state();
-        let counters = |dpu| state.ledgers.get(dpu).and_then(|ledger| ledger.counters.as_ref()).map(|cell| cell.value);
+        let counters = |dpu| state.ledger(dpu).and_then(|ledger| ledger.counters.as_ref()).map(|cell| cell.value);
         Ok(dpus.iter().map(counters).collect())
     }
 
@@ -197,13 +243,10 @@ impl Ledgers for MemoryStore {
 
     async fn commit(&self, commit: Arc<Commit>) -> Result<(), StoreError> {
         let mut state = self.state();
-        for write in &commit.ledgers {
-            if let Some(ledger) = state.ledgers.get_mut(&write.dpu) {
-                ledger.write(write);
-            } else {
-                state.dpus.insert(write.dpu.clone());
-                state.ledgers.entry(write.dpu.clone()).or_default().write(write);
-            }
+        // First who they are, then what they write: so that one waits less for memory while the other is looked up.
+        let numbers: Vec<usize> = commit.ledgers.iter().map(|write| state.number(&write.dpu)).collect();
+        for (write, number) in commit.ledgers.iter().zip(numbers) {
+            state.ledgers.get_mut(number).into_iter().for_each(|ledger| ledger.write(write));
         }
         for one in &commit.quarantine {
             let old = state.quarantine.get(&one.source);
@@ -220,7 +263,7 @@ impl Ledgers for MemoryStore {
 
     async fn stamped(&self, before: &[(DpuId, UnixMs, Part)]) -> Result<Vec<Stamped>, StoreError> {
         let (state, none) = (self.state(), Ledger::default());
-        Ok(before.iter().map(|(dpu, at, part)| state.ledgers.get(dpu).unwrap_or(&none).stamped(*at, *part)).collect())
+        Ok(before.iter().map(|(dpu, at, part)| state.ledger(dpu).unwrap_or(&none).stamped(*at, *part)).collect())
     }
 
     async fn crossings(&self, dpu: &DpuId, from: Key, until: UnixMs, limit: usize) -> Result<Vec<Row>, StoreError> {
@@ -234,7 +277,7 @@ impl Ledgers for MemoryStore {
     async fn dpus(&self, after: Option<&DpuId>, limit: usize) -> Result<Vec<(DpuId, Counters)>, StoreError> {
         let state = self.state();
         let rest = state.dpus.range::<DpuId, _>((after.map_or(Unbounded, Excluded), Unbounded));
-        let known = rest.filter_map(|dpu| Some((dpu.clone(), state.ledgers.get(dpu)?.counters.as_ref()?.value)));
+        let known = rest.filter_map(|dpu| Some((dpu.clone(), state.ledger(dpu)?.counters.as_ref()?.value)));
         Ok(known.take(limit).collect())
     }
 

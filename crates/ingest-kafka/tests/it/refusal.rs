@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use ingest_kafka::KafkaError;
+use occupancy::few::Few;
 use occupancy::ledger::{Counters, Position};
 use store::{Commit, Edits, LedgerWrite, Ledgers, MemoryStore, Settings};
 
@@ -44,7 +45,7 @@ async fn another_log_than_the_one_in_the_store_is_refused() {
     // As if a ledger had seen a record that is not there.
     let position = Some(Position { epoch: 1, partition: 1, offset: 7 });
     let counters = Some(Counters { position, stamp_us: 1, ..Counters::default() });
-    let write = LedgerWrite { dpu: "d".parse().unwrap(), stamp_us: 1, openings: Vec::new(), rows: Vec::new(), counters };
+    let write = LedgerWrite { dpu: "d".parse().unwrap(), stamp_us: 1, openings: Vec::new(), rows: Few::default(), counters };
     store.commit(Arc::new(Commit { ledgers: vec![write], quarantine: Vec::new() })).await.unwrap();
     assert_eq!(refused(&cluster, &store).await, KafkaError::LogShorter { partition: 1, high: 0, seen: 7 });
 }

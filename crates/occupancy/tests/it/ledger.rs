@@ -98,7 +98,7 @@ proptest! {
         while !rest.is_empty() {
             let (batch, more) = rest.split_at((*cuts.next().unwrap()).min(rest.len()));
             let records: Vec<Record> = batch.chunks(2).map(|keys| Record { crossings: keys.to_vec().into(), heartbeat: None, appended_at: at(0), position: None }).collect();
-            for tally in kept.fold(&records).unwrap().tallies {
+            for tally in &kept.fold(&records).unwrap().tallies {
                 accepted += tally.accepted;
                 duplicate += tally.duplicate;
             }

@@ -167,7 +167,7 @@ async fn verify_tells_what_differs() {
     counters.day.entered = 9;
     counters.stamp_us += 1;
     let openings = vec![(at("2024-02-29T00:00:00Z").day(), Totals { entered: 7, exited: 0 })];
-    let spoilt = LedgerWrite { dpu, stamp_us: counters.stamp_us, openings, rows, counters: Some(counters) };
+    let spoilt = LedgerWrite { dpu, stamp_us: counters.stamp_us, openings, rows: rows.into(), counters: Some(counters) };
     store.commit(Arc::new(Commit { ledgers: vec![spoilt], quarantine: Vec::new() })).await.unwrap();
     let mut told = Vec::new();
     let found = query::verify(&*store, |difference| told.push(difference)).await.unwrap();

@@ -86,7 +86,7 @@ pub async fn tails_hold_what_a_merge_needs(subject: &mut impl Subject) {
     let wrong = totals(900, 0);
     let openings = vec![(Day(-2), totals(0, 0)), (Day(3), totals(2, 0)), (Day(5), wrong), (Day(8), wrong)];
     let counters = Some(Counters { last: Some(e.key), stamp_us: 1, ..Counters::default() });
-    let write = LedgerWrite { dpu: id.clone(), stamp_us: 1, openings, rows: vec![a, b, c, d, e], counters };
+    let write = LedgerWrite { dpu: id.clone(), stamp_us: 1, openings, rows: vec![a, b, c, d, e].into(), counters };
     store.commit(Arc::new(Commit { ledgers: vec![write], quarantine: Vec::new() })).await.unwrap();
 
     let orphan = (Day(5), DayTail::default());

@@ -61,7 +61,7 @@ pub async fn commits_are_read_back(subject: &mut impl Subject) {
     for _ in 0..2 {
         for write in &commit.ledgers {
             let found = ledger(subject.store(), &write.dpu).await;
-            assert_eq!((found.counters, found.rows), (write.counters, write.rows.clone()));
+            assert_eq!((found.counters, found.rows), (write.counters, write.rows.to_vec()));
             assert_eq!(found.openings, write.openings.iter().copied().collect());
         }
         assert_eq!(subject.store().quarantined(None, 9).await.unwrap(), commit.quarantine);

@@ -79,7 +79,8 @@ impl Copying<'_> {
             told(rows.len() as u64);
             let openings = openings.get(written..until).unwrap_or_default().to_vec();
             written = until;
-            let write = LedgerWrite { dpu: dpu.clone(), stamp_us: counters.stamp_us, openings, rows, counters: Some(counters) };
+            let write =
+                LedgerWrite { dpu: dpu.clone(), stamp_us: counters.stamp_us, openings, rows: rows.into(), counters: Some(counters) };
             self.target.commit(Commit { ledgers: vec![write], quarantine: Vec::new() }.into()).await?;
             if !more {
                 return Ok(());

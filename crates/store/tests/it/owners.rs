@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use occupancy::crossing::{Direction, Heartbeat, Key};
+use occupancy::few::Few;
 use occupancy::id::DpuId;
 use occupancy::ledger::{Changes, Counters, Fold, Position, Record, Row, fold};
 use occupancy::time::{DAY_MS, UnixMs};
@@ -169,7 +170,7 @@ impl Owner {
                     changes.counters.stamp_us = world.clock_us;
                 }
                 Broken::DuplicatesNotWritten if changes.tallies.iter().all(|tally| tally.accepted == 0) => {
-                    changes.rows.clear();
+                    changes.rows = Few::default();
                     changes.openings.clear();
                 }
                 _ => {}
