@@ -201,7 +201,7 @@ impl Poll {
     /// Reads what there is, and no more than is handed on soon; waits for the first record only.
     fn read(&mut self, mut wait: Duration) {
         let group = self.consumer.context();
-        let mut read = 0;
+        let (mut read, mut records) = (0, 0);
         while read < READ {
             match self.consumer.poll(wait) {
                 Some(Ok(message)) => {
@@ -209,16 +209,18 @@ impl Poll {
                     // Without an owner here it belongs to somebody else by now.
                     if let Some(owned) = group.owned().get_mut(&message.partition()) {
                         group.take(&mut self.decoder, &message, owned);
+                        records += 1;
                     }
                 }
                 Some(Err(error)) => {
                     read += SMALL;
                     judge(group, error);
                 }
-                None => return,
+                None => break,
             }
             wait = Duration::ZERO;
         }
+        group.metrics.records.inc_by(records);
     }
 
     /// Gives everything up and leaves the group.

@@ -58,7 +58,6 @@ impl Log {
 impl Group {
     /// Takes a record in: it is held until it is handed on.
     pub(crate) fn take(&self, decoder: &mut Decoder, message: &BorrowedMessage<'_>, owned: &mut Owned) {
-        self.metrics.records.inc();
         let (payload, offset) = (message.payload().unwrap_or_default(), message.offset());
         match self.read(decoder, message, payload) {
             Read::Here(admission) => {

@@ -5,6 +5,7 @@
 //! would pass for the latest one for as long as its clock was ahead.
 
 use occupancy::crossing::Key;
+use occupancy::few::Few;
 use occupancy::id::DpuId;
 use occupancy::ledger::{Position, Record};
 use occupancy::time::UnixMs;
@@ -105,7 +106,8 @@ pub fn admit(report: Result<Report, Bad>, arrival: &Arrival<'_>, policy: &Policy
         quarantine.push(Quarantined { reason, ..quarantined(arrival, index, Some(&dpu), bad) });
         None
     };
-    let crossings = (0..).zip(crossings).filter_map(|(index, crossing)| judge(index, crossing)).collect();
+    let most = crossings.len();
+    let crossings = Few::up_to(most, (0..).zip(crossings).filter_map(|(index, crossing)| judge(index, crossing)));
     let ignored_heartbeat = heartbeat.and_then(|beat| refuses(beat.at)).map(|(reason, _)| reason);
     let heartbeat = heartbeat.filter(|_| ignored_heartbeat.is_none());
     let record = Record { crossings, heartbeat, appended_at: arrival.appended_at, position: arrival.position };

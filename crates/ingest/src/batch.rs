@@ -24,10 +24,22 @@ pub(crate) struct Batch<A> {
     answers: Vec<(A, usize)>,
 }
 
-/// The records of a batch in the order they came, each with the place of the next one of its DPU.
-struct Records(Vec<(Record, Option<usize>)>);
+/// The records of a batch.
+struct Records {
+    /// As they came.
+    items: Vec<Vec<(DpuId, Record)>>,
+    /// Of each record, in the order they came.
+    places: Vec<Place>,
+}
 
-/// The records of one DPU in a batch, in log order: where they begin and end.
+/// Where a record is, and the number of the next one of its DPU.
+struct Place {
+    item: usize,
+    index: usize,
+    next: Option<usize>,
+}
+
+/// The records of one DPU in a batch, in log order: the numbers of the first and the last.
 struct Share {
     dpu: DpuId,
     seat: Seat,
@@ -36,50 +48,43 @@ struct Share {
 }
 
 impl Records {
-    /// Puts a record at the end.
-    fn push(&mut self, record: Record) -> usize {
-        self.0.push((record, None));
-        self.0.len() - 1
-    }
-
-    /// Says that a record is followed by another of its DPU.
-    fn link(&mut self, record: usize, next: usize) {
-        if let Some((_, link)) = self.0.get_mut(record) {
-            *link = Some(next);
-        }
-    }
-
-    /// The places of a DPU's records, from the first on.
-    fn places(&self, first: usize) -> impl Iterator<Item = usize> + Clone {
-        std::iter::successors(Some(first), |place| self.0.get(*place)?.1)
+    /// The numbers of a DPU's records, from the first on.
+    fn numbers(&self, first: usize) -> impl Iterator<Item = usize> + Clone {
+        std::iter::successors(Some(first), |number| self.places.get(*number)?.next)
     }
 
     /// A DPU's records, from the first on.
     fn of(&self, first: usize) -> impl Iterator<Item = &Record> + Clone {
-        self.places(first).filter_map(|place| self.0.get(place)).map(|(record, _)| record)
+        self.numbers(first).filter_map(|number| {
+            let Place { item, index, .. } = self.places.get(number)?;
+            self.items.get(*item)?.get(*index).map(|(_, record)| record)
+        })
     }
 }
 
 impl<A: Ack> Batch<A> {
     pub(crate) fn new(items: impl ExactSizeIterator<Item = Item<A>>, records: usize, known: &mut Known) -> Self {
-        let answers = Vec::with_capacity(items.len());
-        let mut batch = Self { records: Records(Vec::with_capacity(records)), shares: Vec::new(), quarantine: Vec::new(), answers };
+        let (mut shares, mut quarantine, mut answers): (Vec<Share>, _, _) = (Vec::new(), Vec::new(), Vec::with_capacity(items.len()));
+        let mut records = Records { items: Vec::with_capacity(items.len()), places: Vec::with_capacity(records) };
         known.begin();
         for item in items {
-            batch.answers.push((item.ack, item.records.len()));
-            batch.quarantine.extend(item.quarantine);
-            for (dpu, record) in item.records {
-                let (seat, share) = known.share(&dpu, batch.shares.len());
-                let place = batch.records.push(record);
-                if let Some(share) = batch.shares.get_mut(share) {
-                    batch.records.link(share.last, place);
-                    share.last = place;
-                } else {
-                    batch.shares.push(Share { dpu, seat, first: place, last: place });
+            answers.push((item.ack, item.records.len()));
+            quarantine.extend(item.quarantine);
+            for (index, (dpu, _)) in item.records.iter().enumerate() {
+                let number = records.places.len();
+                records.places.push(Place { item: records.items.len(), index, next: None });
+                let (seat, share) = known.share(dpu, shares.len());
+                let Some(share) = shares.get_mut(share) else {
+                    shares.push(Share { dpu: dpu.clone(), seat, first: number, last: number });
+                    continue;
+                };
+                if let Some(last) = records.places.get_mut(std::mem::replace(&mut share.last, number)) {
+                    last.next = Some(number);
                 }
             }
+            records.items.push(item.records);
         }
-        batch
+        Self { records, shares, quarantine, answers }
     }
 
     /// Writes the batch; when this returns `Ok` it is durable, published to whoever follows, and every ack has been called.
@@ -130,11 +135,11 @@ struct Late {
 /// Folds each DPU's records into what is known of it; what became of each record comes in the order they came.
 async fn fold(records: &Records, shares: &[Share], known: &Known, access: &Access) -> Result<(Folds, Vec<Tally>), StoreError> {
     let mut folds = Folds { writes: Vec::with_capacity(shares.len()), seats: Vec::with_capacity(shares.len()) };
-    let mut tallies = vec![Tally::default(); records.0.len()];
+    let mut tallies = vec![Tally::default(); records.places.len()];
     let mut done = |share: &Share, changes: Changes| {
-        for (place, tally) in records.places(share.first).zip(&changes.tallies) {
-            if let Some(place) = tallies.get_mut(place) {
-                *place = *tally;
+        for (number, tally) in records.numbers(share.first).zip(&changes.tallies) {
+            if let Some(told) = tallies.get_mut(number) {
+                *told = *tally;
             }
         }
         folds.seats.push(share.seat);

@@ -107,9 +107,10 @@ impl PartialOrd for Text {
 }
 
 impl Hash for Text {
-    /// As a text does: an id is looked up by its text too.
+    /// As a text does, as an id is looked up by its text too; without a look whether it is one.
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.as_str().hash(state);
+        state.write(self.as_bytes());
+        state.write_u8(0xff);
     }
 }
 

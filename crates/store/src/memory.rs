@@ -53,6 +53,8 @@ struct Cells {
     opening: Option<Cell<Totals>>,
     /// In key order.
     rows: Vec<Cell<Row>>,
+    /// The last key of these, to append without a look at them.
+    last: Option<Key>,
 }
 
 /// A value and the stamp it was written with.
@@ -123,7 +125,7 @@ impl Ledger {
             _ => self.days.partition_point(|cells| cells.day < day),
         };
         if self.days.get(place).is_none_or(|cells| cells.day != day) {
-            self.days.insert(place, Cells { day, opening: None, rows: Vec::new() });
+            self.days.insert(place, Cells { day, opening: None, rows: Vec::new(), last: None });
         }
         self.days.get_mut(place)
     }
@@ -167,7 +169,8 @@ impl Ledger {
 impl Cells {
     fn put(&mut self, row: Cell<Row>) {
         let key = row.value.key;
-        if self.rows.last().is_none_or(|last| last.value.key < key) {
+        if self.last < Some(key) {
+            self.last = Some(key);
             return self.rows.push(row);
         }
         match self.rows.binary_search_by_key(&key, |old| old.value.key) {
