@@ -33,6 +33,8 @@ const READ: usize = 1024 * SMALL;
 const SMALL: usize = 64;
 /// The same as [`IDLE`] while something is held that may soon find room.
 const HOLDING: Duration = Duration::from_millis(2);
+/// How long leaving the group may take, once everything is given up.
+const LEAVE: Duration = Duration::from_secs(5);
 
 /// A member of the consumer group.
 #[derive(Debug)]
@@ -62,8 +64,11 @@ impl Consumer {
                         poll.run(&stopped);
                     }
                     let patience = *stopped.borrow();
-                    let drained = poll.leave(patience);
-                    report.send_modify(|status| status.ended = Some(drained));
+                    let drained = poll.give_up(patience);
+                    report.send_modify(|status| status.drained = Some(drained));
+                    // Leaves the group, which may wait for a broker.
+                    drop(poll);
+                    report.send_modify(|status| status.left = true);
                 }
                 // Whoever gave up waiting need not be told.
                 Err(error) => drop(ready.send(Err(error))),
@@ -87,18 +92,23 @@ pub struct Running {
 }
 
 impl Running {
-    /// Stops consuming, finishes what is under way as far as patience goes, commits offsets and leaves the group.
+    /// Stops consuming, finishes what is under way as far as patience goes, commits offsets and leaves the group, unless
+    /// that takes long: then the group notices by itself that this member is gone.
     pub async fn stop(&self, patience: Duration) -> Drained {
         self.stop.send_replace(Some(patience));
         let mut status = self.status.clone();
-        let ended = status.wait_for(|status| status.ended.is_some()).await;
-        ended.ok().and_then(|status| status.ended.clone()).unwrap_or(Drained::Abandoned)
+        let drained = status.wait_for(|status| status.drained.is_some()).await;
+        let drained = drained.ok().and_then(|status| status.drained.clone()).unwrap_or(Drained::Abandoned);
+        if tokio::time::timeout(LEAVE, status.wait_for(|status| status.left)).await.is_err() {
+            tracing::warn!(waited_s = LEAVE.as_secs(), "the group does not let go: its other members wait for the session to time out");
+        }
+        drained
     }
 
     /// Waits until the consumer fails; without end while it does not.
     pub async fn failed(&self) -> KafkaError {
         let mut status = self.status.clone();
-        match status.wait_for(|status| status.failure.is_some() || status.ended.is_some()).await {
+        match status.wait_for(|status| status.failure.is_some() || status.drained.is_some()).await {
             Ok(status) => {
                 if let Some(error) = &status.failure {
                     return error.clone();
@@ -223,8 +233,8 @@ impl Poll {
         group.metrics.records.inc_by(records);
     }
 
-    /// Gives everything up and leaves the group.
-    fn leave(self, patience: Option<Duration>) -> Drained {
+    /// Gives everything up.
+    fn give_up(&self, patience: Option<Duration>) -> Drained {
         let group = self.consumer.context();
         let failed = group.status.borrow().failure.is_some();
         let patience = patience.unwrap_or(Duration::from_millis(if failed { group.config.revoke_patience_ms } else { 0 }));

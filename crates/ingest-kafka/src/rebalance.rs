@@ -54,7 +54,10 @@ pub(crate) struct Status {
     /// Why the store is being asked again; `None` while it answers.
     pub(crate) trouble: Option<String>,
     pub(crate) failure: Option<KafkaError>,
-    pub(crate) ended: Option<Drained>,
+    /// How the lanes were given up in the end.
+    pub(crate) drained: Option<Drained>,
+    /// Whether it is no member of the group any more.
+    pub(crate) left: bool,
 }
 
 /// This process's part in the consumer group. All of it happens on the poll thread.

@@ -1,7 +1,7 @@
 //! Brokers that go away and answer with errors, a store that is slow to take in, and records nobody can read.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ingest::{Drained, LaneConfig};
 use ingest_kafka::ConsumerConfig;
@@ -39,6 +39,22 @@ async fn a_broker_that_is_gone_for_a_while_costs_nothing() {
     until("all offsets are committed", async || running.lag() == Some(0)).await;
     traffic.settles_in(&*store).await;
     assert_eq!((running.stop(PATIENCE).await, running.failure()), (Drained::Finished, None));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_stops_while_the_brokers_are_gone_ends_all_the_same() {
+    let cluster = Cluster::mock(2);
+    let store = Arc::new(MemoryStore::new());
+    let mut traffic = Traffic::new(4);
+    traffic.send(&cluster, 100);
+    cluster.flush();
+    let (running, _metrics) = cluster.join(&store).await;
+    let running = running.unwrap();
+    traffic.settles_in(&*store).await;
+    cluster.in_process().broker_down(1).unwrap();
+    let begun = Instant::now();
+    assert_eq!(running.stop(PATIENCE).await, Drained::Finished);
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
 }
 
 on_both!(what_cannot_be_read_is_quarantined_and_what_overflows_waits, 2);
