@@ -99,7 +99,9 @@ impl<A: Ack> Batch<A> {
         let commit = Arc::new(Commit { ledgers: folds.writes, quarantine });
         write(&commit, access).await?;
         for (seat, write) in folds.seats.into_iter().zip(&commit.ledgers) {
-            write.counters.into_iter().for_each(|counters| known.learn(seat, counters));
+            if let Some(counters) = write.counters {
+                known.learn(seat, counters);
+            }
         }
         drop(commit);
         if let Some((feed, touched)) = feed.zip(touched) {

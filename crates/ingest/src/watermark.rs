@@ -102,9 +102,9 @@ impl Item<OffsetAck> {
             return Err(admission);
         }
         self.ack.cover(offset);
-        if self.records.len() == 1 {
-            // Where one follows, most often many do.
-            self.records.reserve_exact(PIECE_RECORDS - 1);
+        if self.records.len() == self.records.capacity() {
+            // Where some follow, most often many do; but a piece of few is not to weigh more than it counts.
+            self.records.reserve_exact(3 * self.records.len());
         }
         self.records.extend(admission.record);
         Ok(())

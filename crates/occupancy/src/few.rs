@@ -16,14 +16,15 @@ pub enum Few<T> {
 }
 
 impl<T> Few<T> {
-    /// All of some that are known to be no more than `most`.
+    /// All of some that most likely are no more than `most`, for which room is made at once.
     pub fn up_to(most: usize, items: impl IntoIterator<Item = T>) -> Self {
         let mut items = items.into_iter();
-        match items.next() {
-            Some(one) if most == 1 => Self::One([one]),
-            first => {
-                let mut many = Vec::with_capacity(most);
-                many.extend(first);
+        match (items.next(), items.next()) {
+            (None, _) => Self::default(),
+            (Some(one), None) => Self::One([one]),
+            (Some(one), Some(other)) => {
+                let mut many = Vec::with_capacity(most.max(2));
+                many.extend([one, other]);
                 many.extend(items);
                 Self::Many(many)
             }
@@ -59,17 +60,8 @@ impl<T> DerefMut for Few<T> {
 
 impl<T> FromIterator<T> for Few<T> {
     fn from_iter<I: IntoIterator<Item = T>>(items: I) -> Self {
-        let mut items = items.into_iter();
-        match (items.next(), items.next()) {
-            (None, _) => Self::default(),
-            (Some(one), None) => Self::One([one]),
-            (Some(one), Some(other)) => {
-                let mut many = Vec::with_capacity(2 + items.size_hint().1.unwrap_or_default().min(MOST_AHEAD));
-                many.extend([one, other]);
-                many.extend(items);
-                Self::Many(many)
-            }
-        }
+        let items = items.into_iter();
+        Self::up_to(items.size_hint().1.unwrap_or_default().min(MOST_AHEAD), items)
     }
 }
 

@@ -108,8 +108,9 @@ impl Ledger {
             }
         }
         for rows in write.rows.chunk_by(|one, next| one.key.at.day() == next.key.at.day()) {
-            let cells = rows.first().and_then(|row| self.day(row.key.at.day()));
-            cells.into_iter().for_each(|cells| rows.iter().for_each(|row| cells.put(Cell { stamp_us, value: *row })));
+            if let Some(cells) = rows.first().and_then(|row| self.day(row.key.at.day())) {
+                rows.iter().for_each(|row| cells.put(Cell { stamp_us, value: *row }));
+            }
         }
         if let Some(counters) = write.counters {
             let encode = |counters: &Counters| value::record(&Record { counters: Some(*counters), ..Record::default() });
@@ -249,7 +250,9 @@ impl Ledgers for MemoryStore {
         // First who they are, then what they write: so that one waits less for memory while the other is looked up.
         let numbers: Vec<usize> = commit.ledgers.iter().map(|write| state.number(&write.dpu)).collect();
         for (write, number) in commit.ledgers.iter().zip(numbers) {
-            state.ledgers.get_mut(number).into_iter().for_each(|ledger| ledger.write(write));
+            if let Some(ledger) = state.ledgers.get_mut(number) {
+                ledger.write(write);
+            }
         }
         for one in &commit.quarantine {
             let old = state.quarantine.get(&one.source);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use occupancy::crossing::{Direction, Heartbeat, Key};
-use occupancy::ledger::{Changes, Counters, DayTail, Fold, Position, Record, Row, Tail, Totals, fold};
+use occupancy::ledger::{Changes, Counters, DayTail, Fold, Position, Record, Row, Tail, Tally, Totals, fold};
 use occupancy::time::{DAY_MS, Day, UnixMs};
 use proptest::prelude::*;
 
@@ -112,6 +112,36 @@ proptest! {
         prop_assert_eq!(kept.counters.last, set.last().copied());
         prop_assert_eq!(Some(&kept.counters.opening), openings.values().next_back());
         prop_assert_eq!((accepted, duplicate), (set.len() as u64, (sent.len() - set.len()) as u64));
+    }
+
+    #[test]
+    fn each_record_is_told_what_became_of_its_crossings(
+        sent in prop::collection::vec((prop::collection::vec(key(), 0..4), 0u32..2, 0i64..8), 1..24),
+        cuts in prop::collection::vec(1usize..6, 1..24),
+    ) {
+        let record = |(keys, epoch, offset): &(Vec<Key>, u32, i64)| {
+            let position = Some(Position { epoch: *epoch, partition: 0, offset: *offset });
+            Record { crossings: keys.clone().into(), heartbeat: None, appended_at: at(0), position }
+        };
+        let (mut kept, mut stands, mut set) = (Kept::default(), None, BTreeSet::new());
+        let (mut rest, mut cuts) = (sent.as_slice(), cuts.iter().cycle());
+        while !rest.is_empty() {
+            let (batch, more) = rest.split_at((*cuts.next().unwrap()).min(rest.len()));
+            let right: Vec<Tally> = batch.iter().map(|(keys, epoch, offset)| {
+                let mut tally = Tally::default();
+                if stands < Some((*epoch, *offset)) {
+                    stands = Some((*epoch, *offset));
+                    for key in keys {
+                        if set.insert(*key) { tally.accepted += 1 } else { tally.duplicate += 1 }
+                    }
+                }
+                tally
+            }).collect();
+            let told = kept.fold(&batch.iter().map(record).collect::<Vec<_>>());
+            prop_assert_eq!(told.map_or(vec![Tally::default(); batch.len()], |changes| changes.tallies.to_vec()), right);
+            rest = more;
+        }
+        prop_assert_eq!(kept.rows.keys().copied().collect::<BTreeSet<_>>(), set);
     }
 
     #[test]

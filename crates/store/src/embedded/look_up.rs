@@ -3,10 +3,10 @@
 //! Handing work to another thread and back costs more than looking up what is in memory. What has to come from disk may
 //! take long: so look-ups that are many, or slow, go to another thread; and after a slow one the next goes there at once.
 
-use std::slice;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+use std::{iter, slice};
 
 use occupancy::id::DpuId;
 use occupancy::ledger::{Counters, Totals};
@@ -14,11 +14,13 @@ use occupancy::time::UnixMs;
 
 use super::FjallStore;
 use super::ledger::FjallLedger;
-use super::sealed::Noted;
+use super::sealed::{Ahead, Noted};
 use crate::{Part, Stamped, StoreError, Summary};
 
 /// How long the look-ups of a call keep the thread they are asked on: some dozens, from memory.
 const IN_PLACE: Duration = Duration::from_micros(200);
+/// How many DPUs are looked for ahead: what is touched for more would be far off again when it is their turn.
+const AHEAD: usize = 256;
 /// A look-up that takes longer than this waited for something.
 const SLOW: Duration = Duration::from_micros(500);
 
@@ -103,8 +105,8 @@ impl FjallStore {
         // Before the snapshot: see there.
         let wanted: Vec<(Noted, DpuId, K)> = wanted.map(|(dpu, key)| (inner.sealed.note(&dpu), dpu, key)).collect();
         let snapshot = inner.snapshot();
-        let ahead = inner.sealed.ahead(wanted.iter().map(|(_, dpu, key)| (dpu, instants(key))));
-        let wanted: Vec<_> = wanted.into_iter().zip(ahead).collect();
+        let ahead = inner.sealed.ahead(wanted.iter().take(AHEAD).map(|(_, dpu, key)| (dpu, instants(key))));
+        let wanted: Vec<_> = wanted.into_iter().zip(ahead.into_iter().chain(iter::repeat_with(Ahead::default))).collect();
         self.look_up(&wanted, move |((noted, dpu, key), ahead)| {
             let kept = inner.sealed.kept(dpu, *noted, ahead.clone());
             look(&FjallLedger::with(&snapshot, &inner.tables, kept)?, key)
