@@ -49,10 +49,14 @@ impl Cql {
 
     /// Runs a statement at a consistency (1 is ONE, 4 is QUORUM): the body of its result.
     pub(crate) fn run(&mut self, statement: &str, consistency: u8) -> Vec<u8> {
+        self.ask(statement, consistency).unwrap_or_else(|error| panic!("{statement}: {error}"))
+    }
+
+    /// The same, or the error.
+    pub(crate) fn ask(&mut self, statement: &str, consistency: u8) -> Result<Vec<u8>, String> {
         let length = u32::try_from(statement.len()).unwrap().to_be_bytes();
         let (opcode, body) = self.frame(7, &[&length[..], statement.as_bytes(), &[0, consistency, 0]].concat());
-        assert_ne!(opcode, Self::ERROR, "{statement}: {}", String::from_utf8_lossy(&body));
-        body
+        if opcode == Self::ERROR { Err(String::from_utf8_lossy(&body).into_owned()) } else { Ok(body) }
     }
 
     /// One request and its answer, in version 4 of the protocol: (opcode, body).
