@@ -69,35 +69,13 @@ fn put_rows(out: &mut Vec<u8>, mut expected: Expected, rows: &[Row]) {
     }
 }
 
-/// How many rows a segment holds, and the last; what the others are besides is passed over.
+/// How many rows a segment holds, and the last.
 fn last(bytes: &[u8]) -> Result<(usize, Option<Row>), StoreError> {
-    if bytes.is_empty() {
-        return Ok((0, None));
+    let (mut walk, mut count) = (Walk::at(bytes), 0);
+    while walk.step()? {
+        count += 1;
     }
-    let beyond = || corrupt("an instant has more than 64 bits");
-    let mut reader = Reader(bytes);
-    let mut at_ms = reader.i64()?;
-    let first = Totals { entered: reader.u64()?, exited: reader.u64()? };
-    let (mut appended_ms, mut boot, mut seq, mut totals) = (at_ms, 0, 0, None);
-    for count in 1.. {
-        let lead = reader.u64()?;
-        let lag_ms = appended_ms.checked_sub(at_ms).ok_or_else(beyond)?;
-        at_ms = at_ms.checked_add((lead >> FLAG_BITS).cast_signed()).ok_or_else(beyond)?;
-        match lead & NEW_NUMBER {
-            0 => seq = next_seq(seq),
-            _ => (boot, seq) = (reader.u64()?, reader.u64()?),
-        }
-        if lead & NEW_APPEND != 0 {
-            appended_ms = reader.i64()?.checked_add(lag_ms).and_then(|lag_ms| at_ms.checked_add(lag_ms)).ok_or_else(beyond)?;
-        }
-        let after = next_totals(totals, first, direction(lead))?;
-        totals = Some(after);
-        if reader.0.is_empty() {
-            let key = Key { at: instant(Some(at_ms))?, boot, seq, direction: direction(lead) };
-            return Ok((count, Some(Row { key, totals: after, appended_at: instant(Some(appended_ms))? })));
-        }
-    }
-    Err(corrupt("a segment has no end"))
+    Ok((count, if count > 0 { Some(walk.row()?) } else { None }))
 }
 
 /// A DPU that numbers its crossings goes on by one; one that does not says 0.
@@ -112,7 +90,7 @@ fn follows(one: &Row, next: &Row) -> bool {
 
 /// Reads the rows of a segment.
 pub(crate) fn decode(bytes: &[u8]) -> Rows<'_> {
-    Rows { reader: Reader(bytes), expected: Expected::first(UnixMs::MIN), totals: None }
+    Rows(Walk::at(bytes))
 }
 
 /// Where rows must be cut: at a new day, where totals do not follow from the one before, and at the longest length.
@@ -161,53 +139,75 @@ fn next_totals(before: Option<Totals>, first: Totals, direction: Direction) -> R
     }
 }
 
-/// The rows of a segment, unpacked one by one.
-pub(crate) struct Rows<'a> {
+/// A walk through a segment, row by row: where it stands, in numbers that only a row that is asked for is made of.
+struct Walk<'a> {
     reader: Reader<'a>,
-    expected: Expected,
-    /// After the row before; `None` at the first.
+    at_ms: i64,
+    appended_ms: i64,
+    boot: u64,
+    seq: u64,
+    direction: Direction,
+    /// After the row it stands at; `None` before the first.
     totals: Option<Totals>,
 }
 
-impl Rows<'_> {
+impl<'a> Walk<'a> {
+    /// Before the first row.
+    fn at(bytes: &'a [u8]) -> Self {
+        Self { reader: Reader(bytes), at_ms: 0, appended_ms: 0, boot: 0, seq: 0, direction: Direction::Minus, totals: None }
+    }
+
+    /// Goes on to the next row, if there is one.
     #[inline]
-    fn row(&mut self) -> Result<Row, StoreError> {
+    fn step(&mut self) -> Result<bool, StoreError> {
+        if self.reader.0.is_empty() {
+            return Ok(false);
+        }
+        let beyond = || corrupt("an instant has more than 64 bits");
         let mut first = Totals::default();
         if self.totals.is_none() {
-            self.expected = Expected::first(instant(Some(self.reader.i64()?))?);
+            self.at_ms = instant(Some(self.reader.i64()?))?.ms();
+            self.appended_ms = self.at_ms;
             first = Totals { entered: self.reader.u64()?, exited: self.reader.u64()? };
         }
         let lead = self.reader.u64()?;
-        let direction = direction(lead);
-        let at = instant(self.expected.at.ms().checked_add((lead >> FLAG_BITS).cast_signed()))?;
-        let (boot, seq) = match lead & NEW_NUMBER {
-            0 => (self.expected.boot, self.expected.seq),
-            _ => (self.reader.u64()?, self.reader.u64()?),
-        };
-        let appended_at = match lead & NEW_APPEND {
-            0 => self.expected.appended_at,
-            _ => instant(self.reader.i64()?.checked_add(self.expected.lag_ms).and_then(|lag_ms| at.ms().checked_add(lag_ms)))?,
-        };
-        let totals = next_totals(self.totals, first, direction)?;
-        let row = Row { key: Key { at, boot, seq, direction }, totals, appended_at };
-        (self.totals, self.expected) = (Some(totals), Expected::after(&row));
-        Ok(row)
+        let lag_ms = self.appended_ms.checked_sub(self.at_ms).ok_or_else(beyond)?;
+        self.at_ms = self.at_ms.checked_add((lead >> FLAG_BITS).cast_signed()).ok_or_else(beyond)?;
+        match lead & NEW_NUMBER {
+            0 => self.seq = next_seq(self.seq),
+            _ => (self.boot, self.seq) = (self.reader.u64()?, self.reader.u64()?),
+        }
+        if lead & NEW_APPEND != 0 {
+            let lag_ms = self.reader.i64()?.checked_add(lag_ms);
+            self.appended_ms = lag_ms.and_then(|lag_ms| self.at_ms.checked_add(lag_ms)).ok_or_else(beyond)?;
+        }
+        self.direction = direction(lead);
+        self.totals = Some(next_totals(self.totals, first, self.direction)?);
+        Ok(true)
+    }
+
+    /// The row it stands at.
+    #[inline]
+    fn row(&self) -> Result<Row, StoreError> {
+        let Self { boot, seq, direction, .. } = *self;
+        let key = Key { at: instant(Some(self.at_ms))?, boot, seq, direction };
+        Ok(Row { key, totals: self.totals.unwrap_or_default(), appended_at: instant(Some(self.appended_ms))? })
     }
 }
+
+/// The rows of a segment, unpacked one by one.
+pub(crate) struct Rows<'a>(Walk<'a>);
 
 impl Iterator for Rows<'_> {
     type Item = Result<Row, StoreError>;
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        if self.reader.0.is_empty() {
-            return None;
-        }
-        let row = self.row();
+        let row = self.0.step().and_then(|there| if there { self.0.row().map(Some) } else { Ok(None) });
         if row.is_err() {
-            self.reader = Reader(&[]);
+            self.0.reader = Reader(&[]);
         }
-        Some(row)
+        row.transpose()
     }
 }
 
