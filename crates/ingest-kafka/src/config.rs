@@ -148,9 +148,7 @@ impl KafkaConfig {
         let mut client = self.client()?;
         client.remove(INSTANCE_ID);
         // Somebody waits for each record. Records of one commit come together anyway.
-        if client.get("linger.ms").is_none() && client.get("queue.buffering.max.ms").is_none() {
-            client.set("linger.ms", LINGER_MS);
-        }
+        unless_said(&mut client, &["linger.ms", "queue.buffering.max.ms"], LINGER_MS);
         client
             .set("acks", "all")
             .set("enable.idempotence", "true")
@@ -176,11 +174,8 @@ impl KafkaConfig {
     pub(crate) fn consumer(&self, group: &str) -> Result<ClientConfig, KafkaError> {
         let mut client = self.client()?;
         // What is fetched ahead, in KiB, and how soon more is fetched once there is room.
-        for (name, value) in [("queued.max.messages.kbytes", "16384"), ("fetch.queue.backoff.ms", "20")] {
-            if client.get(name).is_none() {
-                client.set(name, value);
-            }
-        }
+        unless_said(&mut client, &["queued.max.messages.kbytes"], "16384");
+        unless_said(&mut client, &["fetch.queue.backoff.ms"], "20");
         client
             .set("group.id", group)
             .set("enable.auto.commit", "false")
@@ -191,6 +186,13 @@ impl KafkaConfig {
             .set("auto.offset.reset", "error")
             .set("statistics.interval.ms", STATISTICS_INTERVAL_MS.to_string());
         Ok(client)
+    }
+}
+
+/// Sets the first of the names a setting has, unless the operator has set one of them.
+fn unless_said(client: &mut ClientConfig, names: &[&str], value: &str) {
+    if let Some(name) = names.first().filter(|_| names.iter().all(|name| client.get(name).is_none())) {
+        client.set(*name, value);
     }
 }
 
