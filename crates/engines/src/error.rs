@@ -1,7 +1,7 @@
 //! What can keep an engine from running.
 
 use std::path::{Path, PathBuf};
-use std::process::ExitStatus;
+use std::process::{ExitStatus, Output};
 
 /// Why an engine does not run.
 #[derive(Debug, thiserror::Error)]
@@ -103,6 +103,20 @@ impl EngineError {
     pub(crate) fn doing(doing: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Io { doing, path, source }
+    }
+
+    /// Why a program could not be started.
+    pub(crate) fn starting(program: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        move |error| match error.kind() {
+            std::io::ErrorKind::NotFound => Self::Missing { program },
+            _ => Self::doing("starting", path)(error),
+        }
+    }
+
+    /// What a program that ran to its end has said; an error where it failed at `what`.
+    pub(crate) fn unless_done(Output { status, stdout, stderr }: Output, what: impl FnOnce() -> String) -> Result<Vec<u8>, Self> {
+        let said = [stdout, stderr].concat();
+        if status.success() { Ok(said) } else { Err(Self::Failed { what: what(), status, tail: tail(&said) }) }
     }
 
     /// Whether something must be installed first.

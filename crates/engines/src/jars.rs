@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::error::{EngineError, tail};
+use crate::error::EngineError;
 
 /// Pinned, so that every machine fetches with the same.
 const COPY: &str = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies";
@@ -19,7 +19,7 @@ pub(crate) fn cache() -> PathBuf {
 pub(crate) fn java() -> Result<PathBuf, EngineError> {
     let home = std::env::var_os("JAVA_HOME").map(|home| PathBuf::from(home).join("bin/java"));
     let java = home.unwrap_or_else(|| PathBuf::from("java"));
-    let output = Command::new(&java).arg("-version").output().map_err(missing("java", &java))?;
+    let output = Command::new(&java).arg("-version").output().map_err(EngineError::starting("java", &java))?;
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     match said.split('"').nth(1) {
         Some(version) if version.split('.').next() == Some("17") => Ok(java),
@@ -59,18 +59,6 @@ fn fetch(pom: &Path, into: &Path) -> Result<(), EngineError> {
     let mut maven = Command::new("mvn");
     maven.args(["-q", "-B", "-f"]).arg(pom).arg(COPY).arg("-DincludeScope=runtime");
     maven.arg(format!("-DoutputDirectory={}", into.display()));
-    let output = maven.output().map_err(missing("mvn", Path::new("mvn")))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let what = format!("fetching the jars of {} with mvn", pom.display());
-    Err(EngineError::Failed { what, status: output.status, tail: tail(&[output.stdout, output.stderr].concat()) })
-}
-
-/// Why a program could not be started.
-pub(crate) fn missing(program: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> EngineError {
-    move |error| match error.kind() {
-        std::io::ErrorKind::NotFound => EngineError::Missing { program },
-        _ => EngineError::doing("starting", path)(error),
-    }
+    let output = maven.output().map_err(EngineError::starting("mvn", Path::new("mvn")))?;
+    EngineError::unless_done(output, || format!("fetching the jars of {} with mvn", pom.display())).map(drop)
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::OnceLock;
 
-use crate::error::{EngineError, tail};
+use crate::error::EngineError;
 use crate::folder::Folder;
 use crate::jars::{jars, java};
 use crate::node::Node;
@@ -167,9 +167,6 @@ fn run(java: &[OsString], words: &[&str], what: String) -> Result<String, Engine
     // Too short a life for the optimising compiler to pay.
     let output = Command::new(program).arg("-XX:TieredStopAtLevel=1").args(arguments).args(words).output();
     let output = output.map_err(EngineError::doing("starting", Path::new(program)))?;
-    let said = [output.stdout, output.stderr].concat();
-    if output.status.success() {
-        return Ok(String::from_utf8_lossy(&said).into_owned());
-    }
-    Err(EngineError::Failed { what, status: output.status, tail: tail(&said) })
+    let said = EngineError::unless_done(output, || what)?;
+    Ok(String::from_utf8_lossy(&said).into_owned())
 }

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::error::{EngineError, tail};
+use crate::error::EngineError;
 use crate::jars;
 
 /// Unpacks its server into a folder; returns where `initdb` and `postgres` are.
@@ -30,10 +30,6 @@ fn named(folder: &Path, part: &str) -> Result<PathBuf, EngineError> {
 }
 
 fn run(program: &'static str, path: &Path, words: &[&OsStr], within: &Path) -> Result<(), EngineError> {
-    let output = Command::new(path).args(words).current_dir(within).output().map_err(jars::missing(program, path))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let what = format!("unpacking PostgreSQL with {program}");
-    Err(EngineError::Failed { what, status: output.status, tail: tail(&[output.stdout, output.stderr].concat()) })
+    let output = Command::new(path).args(words).current_dir(within).output().map_err(EngineError::starting(program, path))?;
+    EngineError::unless_done(output, || format!("unpacking PostgreSQL with {program}")).map(drop)
 }
