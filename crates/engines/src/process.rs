@@ -4,8 +4,10 @@ use std::ffi::OsString;
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::error::EngineError;
@@ -29,6 +31,8 @@ exit $status
 #[derive(Debug)]
 pub struct Process {
     watcher: Child,
+    /// What the watcher says; its end is the watcher's.
+    said: BufReader<ChildStdout>,
     pid: Pid,
 }
 
@@ -44,12 +48,12 @@ impl Process {
         watcher.args(["-c", WATCHER, "sh"]).args(command).process_group(0);
         watcher.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(to);
         let mut watcher = watcher.spawn().map_err(EngineError::doing("starting", Path::new("sh")))?;
-        let mut line = String::new();
-        if let Some(said) = watcher.stdout.take() {
-            BufReader::new(said).read_line(&mut line).map_err(EngineError::doing("reading from", Path::new("sh")))?;
+        let (mut said, mut line) = (watcher.stdout.take().map(BufReader::new), String::new());
+        if let Some(said) = &mut said {
+            said.read_line(&mut line).map_err(EngineError::doing("reading from", Path::new("sh")))?;
         }
-        match line.trim().parse().ok().and_then(Pid::from_raw) {
-            Some(pid) => Ok(Self { watcher, pid }),
+        match line.trim().parse().ok().and_then(Pid::from_raw).zip(said) {
+            Some((pid, said)) => Ok(Self { watcher, said, pid }),
             None => {
                 drop(watcher.stdin.take());
                 let status = watcher.wait().map_err(EngineError::doing("waiting for", Path::new("sh")))?;
@@ -68,6 +72,15 @@ impl Process {
     #[must_use]
     pub fn ended(&mut self) -> Option<ExitStatus> {
         self.watcher.try_wait().ok().flatten()
+    }
+
+    /// How it ended, waiting for that; `None` if it takes longer than patience.
+    #[must_use]
+    pub fn ends_within(&mut self, patience: Duration) -> Option<ExitStatus> {
+        let timeout = Timespec::try_from(patience).ok();
+        // The watcher says nothing more: what comes is the end.
+        let ends = poll(&mut [PollFd::new(self.said.get_ref(), PollFlags::IN)], timeout.as_ref());
+        if ends.is_ok_and(|ready| ready > 0) { self.watcher.wait().ok() } else { self.ended() }
     }
 
     /// Sends a signal, unless it has ended.

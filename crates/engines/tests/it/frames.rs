@@ -47,6 +47,20 @@ impl Cql {
         cql
     }
 
+    /// A connection that is told when tables change, once the node knows.
+    pub(crate) fn told_of_tables(address: SocketAddr) -> Self {
+        let mut cql = Self::connect(address);
+        let (opcode, body) = cql.frame(11, &[&[0, 1][..], &short("SCHEMA_CHANGE")].concat());
+        assert_eq!(opcode, 2, "{}", String::from_utf8_lossy(&body));
+        cql
+    }
+
+    /// Waits until it is told.
+    pub(crate) fn hear(&mut self) {
+        let (opcode, body) = self.read();
+        assert_eq!(opcode, 12, "{}", String::from_utf8_lossy(&body));
+    }
+
     /// Runs a statement at a consistency (1 is ONE, 4 is QUORUM): the body of its result.
     pub(crate) fn run(&mut self, statement: &str, consistency: u8) -> Vec<u8> {
         self.ask(statement, consistency).unwrap_or_else(|error| panic!("{statement}: {error}"))
@@ -63,6 +77,10 @@ impl Cql {
     fn frame(&mut self, opcode: u8, body: &[u8]) -> (u8, Vec<u8>) {
         let length = u32::try_from(body.len()).unwrap().to_be_bytes();
         self.0.write_all(&[&[4, 0, 0, 0, opcode][..], &length, body].concat()).unwrap();
+        self.read()
+    }
+
+    fn read(&mut self) -> (u8, Vec<u8>) {
         let mut head = [0; 9];
         self.0.read_exact(&mut head).unwrap();
         let length = u32::from_be_bytes(*head.last_chunk().unwrap());

@@ -1,11 +1,13 @@
 //! The engines go away with the process that started them, however it ends.
 
 use std::io::{BufRead, BufReader};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::inotify;
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 
 use crate::frames::there;
 
@@ -25,6 +27,12 @@ fn lives(pid: Pid) -> bool {
     state.rsplit(") ").next().is_some_and(|state| !state.is_empty() && !state.starts_with('Z'))
 }
 
+/// Whether what can be read here comes soon.
+fn happens(event: &OwnedFd) -> bool {
+    let patience = Timespec { tv_sec: 20, tv_nsec: 0 };
+    poll(&mut [PollFd::new(event, PollFlags::IN)], Some(&patience)).unwrap() > 0
+}
+
 #[test]
 fn an_engine_dies_with_its_parent() {
     if there(engines::prepare()).is_none() {
@@ -33,13 +41,13 @@ fn an_engine_dies_with_its_parent() {
     for signal in [Signal::KILL, Signal::TERM] {
         let (mut parent, jvm, data) = up(&["--nodes", "0"]);
         assert!(lives(jvm) && Path::new(&data).exists());
+        let removed = inotify::init(inotify::CreateFlags::CLOEXEC).unwrap();
+        inotify::add_watch(&removed, &data, inotify::WatchFlags::DELETE_SELF).unwrap();
+        let ended = pidfd_open(jvm, PidfdFlags::empty()).unwrap();
         kill_process(Pid::from_child(&parent), signal).unwrap();
         parent.wait().unwrap();
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while lives(jvm) || Path::new(&data).exists() {
-            assert!(Instant::now() < deadline, "{jvm:?} or {data} outlived its parent by far");
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        assert!(happens(&ended) && !lives(jvm), "{jvm:?} outlived its parent by far");
+        assert!(happens(&removed) && !Path::new(&data).exists(), "{data} outlived its parent by far");
     }
 }
 

@@ -3,8 +3,8 @@
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::Stdio;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
 
 use occupancy::crossing::{Direction, Key};
 use occupancy::ledger::{Counters, Fold, Record, fold};
@@ -50,10 +50,14 @@ async fn a_copy_killed_amid_it_is_refused_until_the_same_command_ends_it() {
     while kills < 8 || killed_amid == 0 {
         assert!(kills < 400, "never amid a ledger");
         let mut child = headcount(&words).stdout(Stdio::piped()).spawn().unwrap();
-        let mut said = BufReader::new(child.stdout.take().unwrap()).lines();
-        let first = said.next().unwrap().unwrap();
+        let (tell, said) = mpsc::sync_channel(1);
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| tell.send(line)));
+        let first = said.recv().unwrap();
         assert!(first.starts_with("copying 6 DPUs with 360000 crossings from fjall:"), "{first}");
-        std::thread::sleep(Duration::from_millis(random.below(60 + 5 * kills)));
+        // At any moment, unless it is done before.
+        let moment = Instant::now() + Duration::from_millis(random.below(60 + 5 * kills));
+        while said.recv_timeout(moment.saturating_duration_since(Instant::now())).is_ok() {}
         let _ = child.kill();
         child.wait().unwrap();
         let there = FjallStore::open_existing(&to).unwrap();

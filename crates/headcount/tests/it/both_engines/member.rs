@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use engines::Process;
 use rustix::process::Signal;
@@ -83,14 +83,8 @@ impl Member {
     }
 
     fn wait(&mut self) -> ExitStatus {
-        let begun = Instant::now();
-        loop {
-            if let Some(status) = self.process.ended() {
-                return status;
-            }
-            assert!(begun.elapsed() < STOPPING, "it does not stop: {}", self.tail());
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        let ended = self.process.ends_within(STOPPING);
+        ended.unwrap_or_else(|| panic!("it does not stop: {}", self.tail()))
     }
 
     /// What the process has said.

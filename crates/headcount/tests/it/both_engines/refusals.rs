@@ -1,10 +1,14 @@
 //! Logs and keyspaces other than those meant: refused in clear words with a status that is not 0, and nothing is written.
 
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
 use engines::{Cassandra, Kafka};
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+use rustix::process::{Pid, Signal, kill_process};
 use scylla::client::session_builder::SessionBuilder;
 use store::{Edits, Ledgers, Settings};
 use store_cql::{CqlOptions, CqlStore};
@@ -12,8 +16,7 @@ use store_cql::{CqlOptions, CqlStore};
 use super::PATIENCE;
 use super::group::Group;
 use super::load::Log;
-use super::member::Member;
-use crate::program::run;
+use crate::program::{headcount, run};
 
 /// A topic that need not be there, and a keyspace, both new.
 struct Ground {
@@ -101,14 +104,12 @@ async fn producers_clocks_are_refused() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn changed_partitions_are_refused_while_there_is_more_to_consume() {
     let Some(ground) = Ground::new("refused_partitions") else { return };
-    let folder = tempfile::tempdir().unwrap();
-    let mut member = Member::start(&[&ground.words("ingest")[..], &["--partitions", "2"]].concat(), &folder.path().join("log"));
-    let begun = std::time::Instant::now();
-    while !member.has_begun() {
-        assert!(begun.elapsed() < PATIENCE, "{}", member.said());
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
-    member.stop();
+    let words = [&ground.words("ingest")[..], &["--partitions", "2"]].concat();
+    let mut child = headcount(&words).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.any(|line| line.contains(" consumes ")), "it ended before it consumed");
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    assert!(child.wait().unwrap().success());
     let producer: BaseProducer = ClientConfig::new().set("bootstrap.servers", &ground.log.bootstrap).create().unwrap();
     let report = r#"{"dpu_id":"1","crossings":[{"at":"2024-05-01T12:00:00Z","direction":1}]}"#;
     producer.send(BaseRecord::to(&ground.log.topic).key("1").payload(report)).map_err(|(error, _)| error).unwrap();

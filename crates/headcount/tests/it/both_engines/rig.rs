@@ -302,7 +302,7 @@ fn migrate(words: &[&str]) {
         let (status, _, err) = run(words);
         match status {
             Some(0) => return,
-            _ if err.contains(" nodes and cannot keep 3 copies") && begun.elapsed() < PATIENCE => std::thread::sleep(LOOK),
+            _ if err.contains(" nodes and cannot keep 3 copies") && begun.elapsed() < PATIENCE => {}
             status => panic!("{status:?}: {err}"),
         }
     }
