@@ -13,6 +13,7 @@
 //! - While the volume has less than [`Options::reserve_bytes`] free, writes are refused before they touch anything;
 //!   reads go on. An LSM tree that runs out of space amid a write could not be trusted afterwards.
 
+mod kept_day;
 mod lay;
 mod ledger;
 mod look_up;

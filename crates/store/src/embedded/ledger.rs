@@ -1,6 +1,6 @@
 //! One DPU's ledger as of one moment: its days, their segments, and the hot rows beside its counters.
 
-use std::cell::RefCell;
+use std::cell::{Ref, RefCell};
 use std::cmp::Reverse;
 use std::ops::Bound::{self, Excluded, Included, Unbounded};
 use std::ops::RangeBounds;
@@ -12,7 +12,8 @@ use occupancy::id::DpuId;
 use occupancy::ledger::{Counters, Row, Totals};
 use occupancy::time::{DAY_MS, Day, UnixMs};
 
-use super::sealed::{Active, Kept, KeptDay};
+use super::kept_day::KeptDay;
+use super::sealed::{Active, ActiveDay, Kept};
 use super::{Tables, segment_number, store_error};
 use crate::codec::corrupt;
 use crate::day::DayEntry;
@@ -131,16 +132,18 @@ impl<'a> FjallLedger<'a> {
         found.ok_or_else(|| corrupt(&format!("segment {number} of day {} of DPU {} is missing", day.0, self.dpu)))
     }
 
-    /// The latest day with an opening at or before a day.
-    fn active(&self, until: Day) -> Result<Active, StoreError> {
-        let itself = self.latest.borrow().clone().filter(|(day, kept)| *day == until && kept.entry.opening.is_some());
+    /// The latest day with an opening at or before a day, as it stands in `latest`: to be let go of before another is
+    /// looked for.
+    fn active(&self, until: Day) -> Result<Option<Ref<'_, ActiveDay>>, StoreError> {
+        let latest = || Ref::filter_map(self.latest.borrow(), Option::as_ref).ok();
+        let itself = latest().filter(|latest| latest.0 == until && latest.1.entry.opening.is_some());
         if itself.is_some() {
             return Ok(itself);
         }
         let read = || self.read_active(until);
-        let active = self.kept.as_ref().map_or_else(read, |kept| kept.active(until, read))?;
-        self.latest.replace_with(|latest| active.clone().or(latest.take()));
-        Ok(active)
+        let Some(active) = self.kept.as_ref().map_or_else(read, |kept| kept.active(until, read))? else { return Ok(None) };
+        self.latest.replace(Some(active));
+        Ok(latest())
     }
 
     fn read_active(&self, until: Day) -> Result<Active, StoreError> {
@@ -169,7 +172,7 @@ fn read_record(snapshot: &Snapshot, tables: &Tables, dpu: &DpuId) -> Result<Opti
 
 impl View for FjallLedger<'_> {
     fn opening(&self, until: Day) -> Result<Option<(Day, Totals)>, StoreError> {
-        Ok(self.active(until)?.and_then(|(day, kept)| Some((day, kept.entry.opening?))))
+        Ok(self.active(until)?.and_then(|active| Some((active.0, active.1.entry.opening?))))
     }
 
     fn openings(&self, from: Day) -> Result<Vec<(Day, Totals)>, StoreError> {

@@ -10,13 +10,15 @@
 //! what was kept under it is never asked for again.
 //!
 //! Steps of segments are added to a kept day by whoever reads them from such a snapshot, so they are of its generation too.
+//! Making them takes longer than one look into a segment: once there is little room left, they are made of a segment that
+//! is asked for again.
 //!
 //! Some DPUs share generations: a change of one costs the others a read.
 
 use std::hash::{BuildHasher, RandomState};
 use std::hint::black_box;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 
 use fjall::Slice;
 use occupancy::id::DpuId;
@@ -25,7 +27,7 @@ use occupancy::time::{Day, UnixMs};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
-use crate::day::DayEntry;
+use super::kept_day::{KeptDay, KeptSegment};
 use crate::steps::Steps;
 use crate::{StoreError, segment};
 
@@ -34,32 +36,10 @@ const GENERATIONS: usize = 4096;
 /// What a kept value takes besides what it points at, about, in bytes.
 const EACH_BYTES: usize = 128;
 
-/// The latest day with an opening at or before some day, if there is one.
-pub(super) type Active = Option<(Day, Arc<KeptDay>)>;
-
-/// A day, and how totals step up in those of its segments that were asked for.
-pub(super) struct KeptDay {
-    pub(super) entry: DayEntry,
-    steps: Box<[OnceLock<Steps>]>,
-}
-
-impl KeptDay {
-    pub(super) fn new(entry: DayEntry) -> Self {
-        let steps = entry.starts.iter().map(|_| OnceLock::new()).collect();
-        Self { entry, steps }
-    }
-
-    /// The place for the steps of the segment that holds what comes before an instant.
-    fn steps_of(&self, before: UnixMs) -> Option<&OnceLock<Steps>> {
-        self.steps.get(self.entry.begun_before(before).checked_sub(1)?)
-    }
-
-    /// What it takes, in bytes.
-    fn bytes(&self) -> usize {
-        let of_segments: usize = self.steps.iter().filter_map(OnceLock::get).map(Steps::bytes).sum();
-        size_of::<Self>() + size_of_val(&*self.entry.starts) + size_of_val(&*self.steps) + of_segments
-    }
-}
+/// A day with an opening.
+pub(super) type ActiveDay = (Day, Arc<KeptDay>);
+/// The latest of these at or before some day, if there is one.
+pub(super) type Active = Option<ActiveDay>;
 
 /// What is kept of a day.
 #[derive(Clone)]
@@ -154,8 +134,8 @@ impl Sealed {
         let day = |(dpu, instants): (&DpuId, &[UnixMs])| self.days.get(&(dpu.clone(), instants.last()?.plus_ms(-1).day()));
         let (days, instants): (Vec<_>, Vec<_>) = wanted.map(|one| (Ahead(day(one)), one.1)).unzip();
         let known = days.iter().zip(instants).filter_map(|(day, instants)| Some((day.day()?, instants)));
-        let steps: Vec<_> = known.flat_map(|(day, instants)| instants.iter().filter_map(|before| day.steps_of(*before))).collect();
-        black_box(steps.into_iter().filter_map(OnceLock::get).fold(0, |sum, steps| sum ^ steps.touch()));
+        let segments: Vec<_> = known.flat_map(|(day, instants)| instants.iter().filter_map(|before| day.segment_of(*before))).collect();
+        black_box(segments.into_iter().filter_map(|segment| segment.steps.get()).fold(0, |sum, steps| sum ^ steps.touch()));
         days
     }
 
@@ -171,6 +151,12 @@ impl Sealed {
     /// Records are about to change, and days. To be held until they did, or it was given up; one at a time.
     pub(super) fn changing(&self) -> Changing<'_> {
         Changing { sealed: self, places: Vec::new() }
+    }
+
+    /// Whether steps of a segment that was read are worth making.
+    fn keeps(&self, segment: &KeptSegment) -> bool {
+        let little_room = self.days.weight() > self.days.capacity() / 16 * 15;
+        !little_room || segment.asked_again()
     }
 
     fn place(&self, dpu: &DpuId) -> usize {
@@ -225,22 +211,25 @@ impl Kept<'_> {
     pub(super) fn totals_before(
         &self,
         before: UnixMs,
-        (until, active): (Day, &(Day, Arc<KeptDay>)),
+        (until, active): (Day, &ActiveDay),
         number: usize,
         read: impl FnOnce() -> Result<Slice, StoreError>,
     ) -> Result<Option<Totals>, StoreError> {
-        let place = active.1.steps.get(number);
-        if let Some(steps) = place.and_then(OnceLock::get) {
+        let kept = active.1.segments.get(number);
+        if let Some(steps) = kept.and_then(|segment| segment.steps.get()) {
             return steps.before(before);
         }
         let segment = read()?;
-        if let Some((generation, place)) = self.generation.zip(place) {
-            // Put in anew, the day is weighed anew.
-            if place.set(Steps::of(&segment)?).is_ok() {
-                self.sealed.days.insert((self.dpu.clone(), until), One::new(generation, Some(active.clone())));
-            }
+        let Some((generation, kept)) = self.generation.zip(kept.filter(|kept| self.sealed.keeps(kept))) else {
+            return segment::totals_before(&segment, before);
+        };
+        let steps = Steps::of(&segment)?;
+        let totals = steps.before(before);
+        // Put in anew, the day is weighed anew.
+        if kept.steps.set(steps).is_ok() {
+            self.sealed.days.insert((self.dpu.clone(), until), One::new(generation, Some(active.clone())));
         }
-        segment::totals_before(&segment, before)
+        totals
     }
 }
 
@@ -291,6 +280,7 @@ mod tests {
     use occupancy::ledger::Row;
 
     use super::*;
+    use crate::day::DayEntry;
 
     const SEGMENTS: u64 = 8;
 
@@ -328,6 +318,8 @@ mod tests {
             assert_eq!([look(&dpu, 0, 1), look(&dpu, 1, 2)], [1, 2]);
         }
         assert!((1 << 19..=1 << 20).contains(&sealed.days.weight()), "{}", sealed.days.weight());
+        let dpu = "f1".parse().unwrap();
+        assert_eq!([1, 2, 3].map(|stored| look(&dpu, 0, stored)), [1, 2, 2], "there is little room: kept when asked again");
     }
 
     #[test]
