@@ -167,17 +167,18 @@ async fn read(
 ) -> Result<(f64, Latencies)> {
     let mut reading: JoinSet<Result<Latencies>> = JoinSet::new();
     let mut open = Vec::with_capacity(connections);
-    for _ in 0..connections {
-        open.push(Connection::to(address).await?);
+    for i in 0..connections {
+        let random = |n| mix(round << 40 | (i as u64) << 32 | n as u64);
+        // Asked and answered beforehand: the truth over many crossings is itself far apart in memory.
+        let questions = (0..reads / connections).map(|n| Question::new(fleet, subject, random(n))).collect::<Result<Vec<_>>>()?;
+        open.push((Connection::to(address).await?, questions));
     }
     let start = Instant::now();
-    for (i, mut connection) in open.into_iter().enumerate() {
-        let fleet = Arc::clone(fleet);
+    for (mut connection, questions) in open {
         reading.spawn(async move {
             let mut each = Latencies::default();
-            for n in 0..reads / connections {
-                let random = mix(round << 40 | (i as u64) << 32 | n as u64);
-                each.push(ask(&mut connection, &fleet, subject, random).await?);
+            for question in questions {
+                each.push(question.ask(&mut connection).await?);
             }
             Ok(each)
         });
@@ -189,39 +190,45 @@ async fn read(
     Ok((each.len() as f64 / start.elapsed().as_secs_f64(), each))
 }
 
-/// One read, timed and compared.
-async fn ask(connection: &mut Connection, fleet: &Fleet, subject: Subject, random: u64) -> Result<Duration> {
-    let after_ms = (random % fleet.span_ms().unsigned_abs()).cast_signed();
-    let one_of = |n: usize| (random >> 40) as usize % n;
-    let (space, dpus) = match subject {
-        Subject::Campus => ("campus".to_owned(), 0..fleet.dpus),
-        Subject::Room => {
-            let room = one_of(fleet.rooms());
-            (format!("room-{room}"), fleet.of_room(room))
-        }
-        Subject::Hall => {
-            let dpu = one_of(fleet.dpus);
-            (format!("hall-{dpu}"), dpu..dpu + 1)
-        }
-        Subject::Health => return timed(connection, "/healthz").await.map(|(took, _)| took),
-        Subject::Row => {
-            let path = format!("/{}/{}", one_of(DPUS), random as usize % BARE_ROWS);
-            return timed(connection, &path).await.map(|(took, _)| took);
-        }
-    };
-    let path = format!("/v1/spaces/{space}/count?at={}", Fleet::instant(after_ms)?);
-    let (took, answer) = timed(connection, &path).await?;
-    let (raw, right) = (raw_of(answer)?, fleet.net_of(dpus, after_ms));
-    if raw != right {
-        bail!("WRONG COUNT: {path}: {raw}, but {right} is right");
-    }
-    Ok(took)
+/// What to ask, and the right raw count where it is a count.
+struct Question {
+    path: String,
+    right: Option<i64>,
 }
 
-/// What a path answers, and how long that takes.
-async fn timed<'a>(connection: &'a mut Connection, path: &str) -> Result<(Duration, &'a str)> {
-    let get = request("GET", path, "", "");
-    let start = Instant::now();
-    let answer = connection.succeed(&get).await?;
-    Ok((start.elapsed(), answer))
+impl Question {
+    fn new(fleet: &Fleet, subject: Subject, random: u64) -> Result<Self> {
+        let one_of = |n: usize| (random >> 40) as usize % n;
+        let (space, dpus) = match subject {
+            Subject::Campus => ("campus".to_owned(), 0..fleet.dpus),
+            Subject::Room => {
+                let room = one_of(fleet.rooms());
+                (format!("room-{room}"), fleet.of_room(room))
+            }
+            Subject::Hall => {
+                let dpu = one_of(fleet.dpus);
+                (format!("hall-{dpu}"), dpu..dpu + 1)
+            }
+            Subject::Health => return Ok(Self { path: "/healthz".to_owned(), right: None }),
+            Subject::Row => return Ok(Self { path: format!("/{}/{}", one_of(DPUS), random as usize % BARE_ROWS), right: None }),
+        };
+        let after_ms = (random % fleet.span_ms().unsigned_abs()).cast_signed();
+        let path = format!("/v1/spaces/{space}/count?at={}", Fleet::instant(after_ms)?);
+        Ok(Self { path, right: Some(fleet.net_of(dpus, after_ms)) })
+    }
+
+    /// Asks, times and compares.
+    async fn ask(&self, connection: &mut Connection) -> Result<Duration> {
+        let Self { path, right } = self;
+        let get = request("GET", path, "", "");
+        let start = Instant::now();
+        let answer = connection.succeed(&get).await?;
+        let took = start.elapsed();
+        if let Some(right) = right
+            && raw_of(answer)? != *right
+        {
+            bail!("WRONG COUNT: {path}: {answer}, but {right} is right");
+        }
+        Ok(took)
+    }
 }
