@@ -36,18 +36,28 @@ fn put(out: &mut Vec<u8>, rows: &[Row]) {
     put_rows(out, Expected::first(first.key.at), rows);
 }
 
-/// Adds rows to a segment without unpacking it, if they follow and it then has at most `most`; whether they were added.
-pub(crate) fn extend(segment: &mut Vec<u8>, rows: &[Row], most: usize) -> Result<bool, StoreError> {
-    let (stored, last) = last(segment)?;
+/// How a segment ends: what must be known to add to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct End {
+    /// How many rows it holds.
+    pub(crate) rows: usize,
+    /// The last.
+    pub(crate) last: Row,
+}
+
+/// Adds rows to a segment that ends so, without unpacking it, if they follow and it then has at most `most`; whether they
+/// were added.
+pub(crate) fn extend(segment: &mut Vec<u8>, end: Option<End>, rows: &[Row], most: usize) -> bool {
+    let last = end.map(|end| end.last);
     let joined = last.iter().zip(rows).chain(rows.iter().zip(rows.iter().skip(1)));
-    if stored + rows.len() > most || !joined.into_iter().all(|(one, next)| follows(one, next)) {
-        return Ok(false);
+    if end.map_or(0, |end| end.rows) + rows.len() > most || !joined.into_iter().all(|(one, next)| follows(one, next)) {
+        return false;
     }
     match last {
         None => put(segment, rows),
         Some(last) => put_rows(segment, Expected::after(&last), rows),
     }
-    Ok(true)
+    true
 }
 
 fn put_rows(out: &mut Vec<u8>, mut expected: Expected, rows: &[Row]) {
@@ -69,13 +79,13 @@ fn put_rows(out: &mut Vec<u8>, mut expected: Expected, rows: &[Row]) {
     }
 }
 
-/// How many rows a segment holds, and the last.
-fn last(bytes: &[u8]) -> Result<(usize, Option<Row>), StoreError> {
-    let (mut walk, mut count) = (Walk::at(bytes), 0);
+/// How a segment ends; `None` for one without rows.
+pub(crate) fn end(bytes: &[u8]) -> Result<Option<End>, StoreError> {
+    let (mut walk, mut rows) = (Walk::at(bytes), 0);
     while walk.step()? {
-        count += 1;
+        rows += 1;
     }
-    Ok((count, if count > 0 { Some(walk.row()?) } else { None }))
+    if rows > 0 { Ok(Some(End { rows, last: walk.row()? })) } else { Ok(None) }
 }
 
 /// A DPU that numbers its crossings goes on by one; one that does not says 0.
@@ -321,7 +331,7 @@ pub(crate) mod tests {
             let mut back = Vec::new();
             for one in split(&rows) {
                 assert!(one.len() <= MOST_ROWS && one.iter().all(|row| Some(row.key.at.day()) == day_of(one)));
-                assert_eq!(last(&encode(one)), Ok((one.len(), one.last().copied())));
+                assert_eq!(end(&encode(one)), Ok(one.last().map(|last| End { rows: one.len(), last: *last })));
                 back.extend(decode(&encode(one)).map(Result::unwrap));
             }
             assert_eq!(back, rows);
@@ -335,11 +345,12 @@ pub(crate) mod tests {
             let mut segment = encode(before);
             let whole = encode(&[before, after].concat());
             let fits = before.len() + after.len() <= most;
-            assert_eq!(extend(&mut segment, after, most), Ok(fits));
+            let stored = end(&segment).unwrap();
+            assert_eq!(extend(&mut segment, stored, after, most), fits);
             assert_eq!(segment, if fits { whole } else { encode(before) });
             let stranger = rows.iter().find(|row| before.last().is_some_and(|last| !follows(last, row)));
             if let Some(stranger) = stranger {
-                assert_eq!(extend(&mut segment, &[after, &[*stranger]].concat(), 0), Ok(false));
+                assert!(!extend(&mut segment, stored, &[after, &[*stranger]].concat(), 0));
             }
         }
 
@@ -361,7 +372,7 @@ pub(crate) mod tests {
             if let (Ok(rows), Ok(totals)) = (rows.into_iter().collect::<Result<Vec<_>, _>>(), totals_before(&bytes, before)) {
                 let last = rows.iter().take_while(|row| row.key.at < before).last();
                 assert_eq!(totals, last.map(|row| row.totals));
-                assert_eq!(super::last(&bytes), Ok((rows.len(), rows.last().copied())));
+                assert_eq!(end(&bytes), Ok(rows.last().map(|last| End { rows: rows.len(), last: *last })));
             }
         }
     }

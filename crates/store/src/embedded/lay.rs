@@ -6,6 +6,7 @@ use occupancy::crossing::Key;
 use occupancy::ledger::Row;
 use occupancy::time::Day;
 
+use crate::segment::End;
 use crate::{LedgerWrite, StoreError, segment};
 
 /// From so many hot rows on they become segments: below, each commit writes them anew.
@@ -22,15 +23,21 @@ pub(crate) struct Laid {
     pub(crate) hot: Vec<u8>,
 }
 
-/// A few rows that stay hot beside those that are, written to `grown`: most commits, and nothing is unpacked. False where
-/// there is more to do.
-pub(crate) fn grow(grown: &mut Vec<u8>, hot: &[u8], write: &LedgerWrite, hot_day: Option<Day>) -> Result<bool, StoreError> {
-    if write.rows.last().is_none_or(|last| Some(last.key.at.day()) != hot_day) {
-        return Ok(false);
-    }
+/// A few rows that stay hot beside those that are, written to `grown`: most commits, and nothing is unpacked. How what is
+/// hot ends then; `None` where there is more to do. `end` is how it ends so far, where that is known.
+pub(crate) fn grow(
+    grown: &mut Vec<u8>,
+    hot: &[u8],
+    end: Option<End>,
+    write: &LedgerWrite,
+    hot_day: Option<Day>,
+) -> Result<Option<End>, StoreError> {
+    let Some(last) = write.rows.last().copied().filter(|last| Some(last.key.at.day()) == hot_day) else { return Ok(None) };
+    let end = if end.is_some() { end } else { segment::end(hot)? };
     grown.clear();
     grown.extend_from_slice(hot);
-    segment::extend(grown, &write.rows, HOT_ROWS - 1)
+    let added = segment::extend(grown, end, &write.rows, HOT_ROWS - 1);
+    Ok(added.then(|| End { rows: end.map_or(0, |end| end.rows) + write.rows.len(), last }))
 }
 
 /// Rows that all come after what is stored: nothing is read. `hot_day` is the last day of the ledger, or `None` where
