@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use occupancy::id::DpuId;
 use occupancy::ledger::{self, Change, Changes, Counters, Fold, Merge, Record, Tally};
+use occupancy::time::UnixMs;
 use store::{Commit, LedgerWrite, Quarantined, StoreError};
 use tokio::task::JoinSet;
 
@@ -21,6 +22,19 @@ pub(crate) struct Batch<A> {
     shares: Vec<Share>,
     quarantine: Vec<Quarantined>,
     /// Whom to tell, and of how many records.
+    answers: Vec<(A, usize)>,
+}
+
+/// A batch as it is to be written, and what is to be done then.
+pub(crate) struct Folded<A> {
+    pub(crate) commit: Arc<Commit>,
+    /// Of each ledger of the commit.
+    seats: Vec<Seat>,
+    shares: Vec<Share>,
+    /// Of each share, from when on it changes what was; `None` where nobody follows.
+    touched: Option<Vec<Option<UnixMs>>>,
+    /// Of each record, in the order they came.
+    tallies: Vec<Tally>,
     answers: Vec<(A, usize)>,
 }
 
@@ -87,24 +101,30 @@ impl<A: Ack> Batch<A> {
         Self { records, shares, quarantine, answers }
     }
 
-    /// Writes the batch; when this returns `Ok` it is durable, published to whoever follows, and every ack has been called.
-    pub(crate) async fn commit(self, known: &mut Known, access: &Access) -> Result<(), StoreError> {
+    /// Folds the batch upon what is stored: nothing else may be under way.
+    pub(crate) async fn fold(self, known: &mut Known, access: &Access) -> Result<Folded<A>, StoreError> {
         let Self { records, shares, quarantine, answers } = self;
-        let feed = access.shared.feed.as_deref();
         let from = |share: &Share, alone| touched_from(records.of(share.first), alone || known.counters(share.seat).is_some());
-        let touched = feed.map(|feed| shares.iter().map(|share| from(share, feed.is_alone())).collect::<Vec<_>>());
+        let feed = access.shared.feed.as_deref();
+        let touched = feed.map(|feed| shares.iter().map(|share| from(share, feed.is_alone())).collect());
         load(&shares, known, access).await?;
         let (folds, tallies) = fold(&records, &shares, known, access).await?;
-        drop(records);
         let commit = Arc::new(Commit { ledgers: folds.writes, quarantine });
-        write(&commit, access).await?;
-        for (seat, write) in folds.seats.into_iter().zip(&commit.ledgers) {
+        Ok(Folded { commit, seats: folds.seats, shares, touched, tallies, answers })
+    }
+}
+
+impl<A: Ack> Folded<A> {
+    /// To be called once its commit is durable; when this returns it is published to whoever follows, and every ack has been called.
+    pub(crate) async fn done(self, known: &mut Known, access: &Access) {
+        let Self { commit, seats, shares, touched, tallies, answers } = self;
+        for (seat, write) in seats.into_iter().zip(&commit.ledgers) {
             if let Some(counters) = write.counters {
                 known.learn(seat, counters);
             }
         }
         drop(commit);
-        if let Some((feed, touched)) = feed.zip(touched) {
+        if let Some((feed, touched)) = access.shared.feed.as_deref().zip(touched) {
             // Before the acks, and what was skipped too: whoever made it durable may not have lived to publish it.
             let change = |(share, from): (Share, _)| Some(Change { counters: *known.counters(share.seat)?, dpu: share.dpu, from });
             let changes: Vec<Change> = shares.into_iter().zip(touched).filter_map(change).collect();
@@ -117,7 +137,6 @@ impl<A: Ack> Batch<A> {
         for (ack, records) in answers {
             ack.durable(Outcome { tallies: tallies.by_ref().take(records).collect() });
         }
-        Ok(())
     }
 }
 
@@ -201,7 +220,7 @@ async fn merge_all(merges: Vec<Late>, shares: &[Share], mut done: impl FnMut(&Sh
 }
 
 /// Makes a commit durable, unless there is nothing in it.
-async fn write(commit: &Arc<Commit>, access: &Access) -> Result<(), StoreError> {
+pub(crate) async fn write(commit: &Arc<Commit>, access: &Access) -> Result<(), StoreError> {
     if commit.ledgers.is_empty() && commit.quarantine.is_empty() {
         return Ok(());
     }

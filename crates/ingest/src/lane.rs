@@ -1,5 +1,5 @@
 //! A lane: the one owner of its DPUs' ledgers. It commits as soon as the previous commit is done, so batches grow with
-//! load by themselves.
+//! load by themselves. A batch that is full sooner is regrouped meanwhile; it is folded only upon what is durable.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::access::{Access, Shared};
-use crate::batch::Batch;
+use crate::batch::{self, Batch};
 use crate::item::{Ack, Item};
 use crate::known::Known;
 
@@ -77,7 +77,7 @@ enum State {
 #[derive(Debug)]
 struct Queued<A> {
     weighed: Weighed<A>,
-    _place: Place,
+    place: Place,
 }
 
 /// An item, weighed once.
@@ -190,7 +190,7 @@ impl<A: Ack> Lane<A> {
 
     /// Queues an item that has a place.
     fn send(&self, weighed: Weighed<A>, permit: OwnedSemaphorePermit) -> Result<(), Item<A>> {
-        let queued = Queued { weighed, _place: self.room.place(permit) };
+        let queued = Queued { weighed, place: self.room.place(permit) };
         self.queue.try_send(queued).map_err(|refused| refused.into_inner().weighed.item)
     }
 
@@ -263,22 +263,36 @@ struct Worker<A> {
     room: Arc<Room>,
     closed: watch::Receiver<bool>,
     /// Received, not yet in a batch.
-    waiting: VecDeque<Weighed<A>>,
+    waiting: VecDeque<Queued<A>>,
     known: Known,
     config: LaneConfig,
     access: Access,
 }
 
+/// A batch that is not under way yet; until it is, its items keep their places in the queue.
+struct Gathered<A> {
+    batch: Batch<A>,
+    crossings: usize,
+    places: Vec<Place>,
+}
+
 impl<A: Ack> Worker<A> {
     async fn run(mut self) -> Result<(), StoreError> {
-        let shared = self.access.shared.clone();
-        while self.receive().await {
-            let _room = shared.room((self.waiting_records() + self.room.taken()).min(self.batch_records())).await;
-            self.gather();
-            let (items, records, crossings) = self.batch();
-            shared.metrics.batch_crossings.observe(crossings as f64);
-            let batch = Batch::new(self.waiting.drain(..items).map(|weighed| weighed.item), records, &mut self.known);
-            batch.commit(&mut self.known, &self.access).await?;
+        let access = self.access.clone();
+        let mut ahead = None;
+        while ahead.is_some() || self.receive().await {
+            let _room = access.shared.room(self.room.taken().min(self.batch_records())).await;
+            let Gathered { batch, crossings, places } = ahead.take().unwrap_or_else(|| self.gather());
+            drop(places);
+            access.shared.metrics.batch_crossings.observe(crossings as f64);
+            let folded = batch.fold(&mut self.known, &access).await?;
+            // In this order: the write begins, then the next batch is gathered, if it is full; else it may still grow.
+            let next = async { self.is_full().then(|| self.gather()) };
+            let (written, next) = tokio::join!(biased; batch::write(&folded.commit, &access), next);
+            written?;
+            folded.done(&mut self.known, &access).await;
+            // Places are taken a little before what they are for is there.
+            ahead = next.filter(|next| !next.places.is_empty());
         }
         Ok(())
     }
@@ -297,26 +311,35 @@ impl<A: Ack> Worker<A> {
                 }
                 first = self.items.recv() => first,
             };
-            self.waiting.extend(first.map(|queued| queued.weighed));
+            self.waiting.extend(first);
             // Those who are about to queue something go first: under load a commit then holds more, and costs no more.
             tokio::task::yield_now().await;
         }
         !self.waiting.is_empty()
     }
 
-    /// Takes what has been queued by now, as much as a batch holds.
-    fn gather(&mut self) {
-        let mut records = self.waiting_records();
-        while records < self.batch_records()
-            && let Ok(Queued { weighed, _place }) = self.items.try_recv()
-        {
-            records += weighed.weight;
-            self.waiting.push_back(weighed);
-        }
+    /// Whether what waits fills a batch. Not once the lane is to close: that is heeded however fast items come.
+    fn is_full(&self) -> bool {
+        self.room.taken() >= self.batch_records() && !*self.closed.borrow()
     }
 
-    fn waiting_records(&self) -> usize {
-        self.waiting.iter().map(|weighed| weighed.weight).sum()
+    /// The next batch, of what has been queued by now, as much as it holds.
+    fn gather(&mut self) -> Gathered<A> {
+        let mut records: usize = self.waiting.iter().map(|queued| queued.weighed.weight).sum();
+        while records < self.batch_records()
+            && let Ok(queued) = self.items.try_recv()
+        {
+            records += queued.weighed.weight;
+            self.waiting.push_back(queued);
+        }
+        let (items, records, crossings) = self.batch();
+        let mut places = Vec::with_capacity(items);
+        let items = self.waiting.drain(..items).map(|Queued { weighed, place }| {
+            places.push(place);
+            weighed.item
+        });
+        let batch = Batch::new(items, records, &mut self.known);
+        Gathered { batch, crossings, places }
     }
 
     fn batch_records(&self) -> usize {
@@ -326,7 +349,7 @@ impl<A: Ack> Worker<A> {
     /// How many of the waiting items make the next batch, at least one, and their records and crossings.
     fn batch(&self) -> (usize, usize, usize) {
         let (mut items, mut records, mut crossings) = (0, 0, 0);
-        for &Weighed { weight, crossings: more, .. } in &self.waiting {
+        for &Queued { weighed: Weighed { weight, crossings: more, .. }, .. } in &self.waiting {
             if items > 0 && (records + weight > self.batch_records() || crossings + more > self.config.batch_crossings) {
                 break;
             }

@@ -235,6 +235,49 @@ async fn a_corrupt_store_stops_the_lane_for_its_owner_to_see() {
     assert_eq!(keys(&*store, "a").await, [] as [Key; 0]);
 }
 
+/// Batches of one item each, of which the first is under way.
+async fn one_by_one(store: &Arc<Steered>, items: &[&[i64]]) -> (Lane<Told>, Vec<oneshot::Receiver<Outcome>>) {
+    let lane = lane(store, LaneConfig { batch_records: 1, ..LaneConfig::default() });
+    store.hold().await;
+    let mut told = Vec::new();
+    for keys in items {
+        let (one, answer) = item(vec![("a", record(&keys.iter().copied().map(plus).collect::<Vec<_>>()))]);
+        lane.submit(one).await.unwrap();
+        told.push(answer);
+    }
+    while store.came.load(Ordering::SeqCst) == 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(lane.depth(), items.len() - 1, "what is gathered ahead keeps its place");
+    (lane, told)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_batch_that_waits_is_folded_upon_what_the_one_before_left() {
+    let store = Arc::new(Steered::new());
+    store.failing.store(4, Ordering::SeqCst);
+    let (lane, told) = one_by_one(&store, &[&[1, 3], &[1, 2], &[3, 4]]).await;
+    store.release();
+    for (answer, right) in told.into_iter().zip([tally(2, 0), tally(1, 1), tally(1, 1)]) {
+        assert_eq!(answer.await.unwrap().tallies, [right]);
+    }
+    assert_eq!(keys(&*store, "a").await, [plus(1), plus(2), plus(3), plus(4)]);
+    assert_eq!((store.commits.load(Ordering::SeqCst), lane.depth()), (7, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_that_waits_goes_with_the_lane() {
+    let store = Arc::new(Steered::new());
+    let (lane, told) = one_by_one(&store, &[&[1], &[2], &[3]]).await;
+    store.corrupt.store(true, Ordering::SeqCst);
+    store.release();
+    for answer in told {
+        assert!(answer.await.is_err(), "it claims nothing");
+    }
+    assert!(lane.failure().is_some());
+    assert_eq!((keys(&*store, "a").await, lane.depth()), (Vec::new(), 0));
+}
+
 #[tokio::test(start_paused = true)]
 async fn big_batches_are_cut_by_crossings() {
     let store = Arc::new(Steered::new());
