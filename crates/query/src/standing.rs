@@ -149,11 +149,17 @@ impl Query {
         if let Some(count) = self.standings.count(space, revision, (self.clock)(), silent_after_ms) {
             return Ok(count);
         }
+        // Boxed, so that a count that is kept, which needs none of it, stays small.
+        Box::pin(self.count_anew(space)).await
+    }
+
+    /// The count of a space now, which is then kept.
+    async fn count_anew(&self, space: &SpaceId) -> Result<Count, QueryError> {
         let spaces = slice::from_ref(space);
         let snapshot = self.snapshot_of(spaces).await?;
         let noted = self.standings.note(ever_hung(&snapshot.world, spaces).into_iter().map(|one| &one.dpu));
         let read = self.read(&snapshot.world, spaces, None).await?;
-        let count = read.counts(silent_after_ms).pop();
+        let count = read.counts(self.settings.silent_after_ms).pop();
         if let Some(noted) = noted {
             self.standings.keep(&snapshot, noted, &read);
         }
