@@ -1,5 +1,6 @@
 //! Answers as JSON.
 
+use axum::body::Body;
 use axum::http::HeaderValue;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
@@ -17,7 +18,7 @@ impl<T: Serialize> IntoResponse for Json<T> {
     fn into_response(self) -> Response {
         let mut body = Vec::with_capacity(USUAL_BYTES);
         match serde_json::to_writer(&mut body, &self.0) {
-            Ok(()) => ([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response(),
+            Ok(()) => ([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], Body::from(body)).into_response(),
             Err(error) => Problem::new(Kind::Internal, error.to_string()).into_response(),
         }
     }
