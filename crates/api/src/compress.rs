@@ -5,8 +5,8 @@ use std::future::ready;
 
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::HeaderMap;
 use axum::http::header::{ACCEPT_ENCODING, VARY};
+use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_http::compression::CompressionLayer;
@@ -14,13 +14,11 @@ use tower_http::compression::CompressionLayer;
 use crate::live::Endless;
 
 /// What a client takes an answer as.
-pub(crate) struct Takes(Request<()>);
+pub(crate) struct Takes(Vec<HeaderValue>);
 
 impl Takes {
     pub(crate) fn of(headers: &HeaderMap) -> Self {
-        let mut asked = Request::new(());
-        asked.headers_mut().extend(headers.get_all(ACCEPT_ENCODING).iter().map(|taken| (ACCEPT_ENCODING, taken.clone())));
-        Self(asked)
+        Self(headers.get_all(ACCEPT_ENCODING).iter().cloned().collect())
     }
 
     /// The answer as it is taken; without the room that compressing needs where it is taken as it is, or has no end.
@@ -28,12 +26,14 @@ impl Takes {
         if answer.extensions().get::<Endless>().is_some() {
             return answer;
         }
-        if self.0.headers().is_empty() {
+        if self.0.is_empty() {
             answer.headers_mut().append(VARY, ACCEPT_ENCODING.into());
             return answer;
         }
+        let mut asked = Request::new(());
+        asked.headers_mut().extend(self.0.into_iter().map(|taken| (ACCEPT_ENCODING, taken)));
         let whole = service_fn(move |_: Request<()>| ready(Ok::<_, Infallible>(std::mem::take(&mut answer))));
-        let Ok(answer) = CompressionLayer::new().layer(whole).oneshot(self.0).await;
+        let Ok(answer) = Box::pin(CompressionLayer::new().layer(whole).oneshot(asked)).await;
         answer.map(Body::new)
     }
 }

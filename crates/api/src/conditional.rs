@@ -4,7 +4,6 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_MATCH};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use sha2::{Digest, Sha256};
 
@@ -14,36 +13,48 @@ use crate::problem::{Kind, Problem};
 pub(crate) fn etag(body: &[u8]) -> String {
     let hash = Sha256::digest(body);
     let digits = hash.iter().take(16).flat_map(|byte| [byte >> 4, byte & 15]);
-    let digits = digits.filter_map(|digit| char::from_digit(digit.into(), 16));
-    std::iter::once('"').chain(digits).chain(['"']).collect()
+    let mut tag = String::with_capacity(34);
+    tag.push('"');
+    tag.extend(digits.filter_map(|digit| char::from_digit(digit.into(), 16)));
+    tag.push('"');
+    tag
 }
 
-/// Tags every successful read that has no tag of its own, and answers 304 where nothing changed. The past can change, so
-/// caches must ask.
-pub(crate) async fn tag(request: Request, next: Next) -> Response {
-    let reads = request.method() == Method::GET;
-    let known = Tags::of(request.headers(), &IF_NONE_MATCH);
-    let response = next.run(request).await;
-    // What is told without end is never the same twice.
-    let whole = response.headers().get(CONTENT_TYPE).is_none_or(|content| content != "text/event-stream");
-    if !reads || !whole || response.status() != StatusCode::OK {
-        return response;
+/// Who reads something, if it is read, and may have it already.
+pub(crate) struct Reader {
+    reads: bool,
+    known: Option<Tags>,
+}
+
+impl Reader {
+    pub(crate) fn of(request: &Request) -> Self {
+        Self { reads: request.method() == Method::GET, known: Tags::of(request.headers(), &IF_NONE_MATCH) }
     }
-    let (mut parts, body) = response.into_parts();
-    // Every body up to here was made in memory, in one piece.
-    let Ok(bytes) = axum::body::to_bytes(body, usize::MAX).await else {
-        return Problem::new(Kind::Internal, "the answer broke off").into_response();
-    };
-    let own = parts.headers.get(ETAG).and_then(|tag| tag.to_str().ok()).map(str::to_owned);
-    let tag = own.unwrap_or_else(|| etag(&bytes));
-    let unchanged = known.is_some_and(|known| known.matches(&tag));
-    parts.headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    parts.headers.extend(HeaderValue::try_from(tag).map(|tag| (ETAG, tag)));
-    if unchanged {
-        parts.status = StatusCode::NOT_MODIFIED;
-        return Response::from_parts(parts, Body::empty());
+
+    /// Tags every successful read that has no tag of its own, and answers 304 where nothing changed. The past can change, so
+    /// caches must ask.
+    pub(crate) async fn tag(self, response: Response) -> Response {
+        // What is told without end is never the same twice.
+        let whole = response.headers().get(CONTENT_TYPE).is_none_or(|content| content != "text/event-stream");
+        if !self.reads || !whole || response.status() != StatusCode::OK {
+            return response;
+        }
+        let (mut parts, body) = response.into_parts();
+        // Every body up to here was made in memory, in one piece.
+        let Ok(bytes) = axum::body::to_bytes(body, usize::MAX).await else {
+            return Problem::new(Kind::Internal, "the answer broke off").into_response();
+        };
+        let own = parts.headers.get(ETAG).and_then(|tag| tag.to_str().ok()).map(str::to_owned);
+        let tag = own.unwrap_or_else(|| etag(&bytes));
+        let unchanged = self.known.is_some_and(|known| known.matches(&tag));
+        parts.headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        parts.headers.extend(HeaderValue::try_from(tag).map(|tag| (ETAG, tag)));
+        if unchanged {
+            parts.status = StatusCode::NOT_MODIFIED;
+            return Response::from_parts(parts, Body::empty());
+        }
+        Response::from_parts(parts, Body::from(bytes))
     }
-    Response::from_parts(parts, Body::from(bytes))
 }
 
 /// The tags of an `If-Match` or `If-None-Match`.

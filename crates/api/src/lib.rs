@@ -40,19 +40,21 @@ mod suspects;
 mod topology;
 
 use std::convert::Infallible;
+use std::future::ready;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{Request, State};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
+use axum::routing::Route;
 use futures_util::FutureExt;
 use ingest::Intake;
 use occupancy::time::UnixMs;
 use query::{Query, Watch};
-use tower::{Layer, ServiceExt, service_fn};
+use tower::layer::layer_fn;
+use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_http::cors::CorsLayer;
 
 pub use health::{Ready, probes};
@@ -62,7 +64,8 @@ pub use metrics::{HttpMetrics, metrics_app};
 pub use openapi::openapi;
 
 use compress::Takes;
-use manners::Limit;
+use conditional::Reader;
+use manners::{Asked, Limit, REQUEST_ID};
 use problem::{Kind, Problem};
 
 /// How the way in stands: what the program knows and the store does not.
@@ -101,13 +104,17 @@ pub struct App {
 /// All routes.
 pub fn app(app: App) -> Router {
     let (routes, _) = openapi::routes().split_for_parts();
+    let meets = Arc::new(Meets::of(&app));
     let routes = routes
         .merge(utoipa_swagger_ui::SwaggerUi::new("/docs").url("/openapi.json", openapi()))
         .fallback(async |request: Request| Problem::new(Kind::NotFound, format!("there is nothing at {}", request.uri().path())))
         .method_not_allowed_fallback(async |request: Request| {
             Problem::new(Kind::MethodNotAllowed, format!("{} is not possible at {}", request.method(), request.uri().path()))
         })
-        .layer(from_fn_with_state(Arc::new(Meets::of(&app)), meet));
+        .layer(layer_fn(move |route: Route| {
+            let meets = Arc::clone(&meets);
+            service_fn(move |request| meet(Arc::clone(&meets), route.clone(), request).map(Ok::<_, Infallible>))
+        }));
     routes.with_state(Arc::new(app))
 }
 
@@ -138,33 +145,42 @@ impl Meets {
 }
 
 /// Gives a request an id, counts and times it, and answers it. One layer for all: for every request each clones all that is
-/// within it, and boxes it anew.
-async fn meet(State(meets): State<Arc<Meets>>, request: Request, next: Next) -> Response {
-    let Meets { metrics, cors, bounds } = &*meets;
-    let answer = |request| async {
-        let Some(cors) = cors else { return within(bounds, request, next).await };
-        // Outside of the limit: a page may read that it asked too often.
-        let within = service_fn(|request| within(bounds, request, next.clone()).map(Ok::<_, Infallible>));
-        let Ok(answer) = cors.layer(within).oneshot(request).await;
-        answer
+/// within it, and boxes it anew. That box is to be small: what few need has one of its own, and the steps are put together
+/// without `async`, which keeps what it was given beside what it makes of that.
+fn meet(meets: Arc<Meets>, route: Route, request: Request) -> impl Future<Output = Response> + Send {
+    let (timed, asked) = (meets.metrics.begin(&request), Asked::of(&request));
+    let id = asked.id();
+    let bounds = &meets.bounds;
+    let answer = match &meets.cors {
+        None => within(bounds, route, request).left_future(),
+        Some(cors) => {
+            // Outside of the limit: a page may read that it asked too often.
+            let bounds = bounds.clone();
+            let within = service_fn(move |request| within(&bounds, route.clone(), request).map(Ok::<_, Infallible>));
+            Box::pin(cors.layer(within).oneshot(request)).map(|Ok(answer)| answer).right_future()
+        }
     };
-    manners::identify(request, |request| metrics::measure(metrics, request, answer)).await
+    asked.scope(answer).map(move |mut answer| {
+        meets.metrics.end(timed, answer.status());
+        answer.headers_mut().extend(id.map(|id| (REQUEST_ID, id)));
+        answer
+    })
 }
 
 /// Answers, whatever becomes of the route; tagged, and compressed where the client takes that.
-async fn within(Bounds { limit, timeout }: &Bounds, request: Request, next: Next) -> Response {
+fn within(Bounds { limit, timeout }: &Bounds, mut route: Route, request: Request) -> impl Future<Output = Response> + Send + use<> {
     if let Some(refused) = limit.as_ref().and_then(|limit| limit.refuses(&request)) {
-        return refused.into_response();
+        return ready(refused.into_response()).left_future();
     }
-    let takes = Takes::of(request.headers());
-    let answer = AssertUnwindSafe(tokio::time::timeout(*timeout, conditional::tag(request, next))).catch_unwind().await;
-    let answer = match answer {
+    let (timeout, takes, reader) = (*timeout, Takes::of(request.headers()), Reader::of(&request));
+    let answer = route.call(request).then(|Ok(answer)| reader.tag(answer));
+    let answer = AssertUnwindSafe(tokio::time::timeout(timeout, answer)).catch_unwind().map(move |answer| match answer {
         Ok(Ok(answer)) => answer,
         Ok(Err(_)) => {
             let detail = format!("no answer within {} ms: try again; sending again is safe", timeout.as_millis());
             Problem::new(Kind::Timeout, detail).into_response()
         }
         Err(_) => Problem::new(Kind::Internal, "the server could not answer; its log says why").into_response(),
-    };
-    takes.compress(answer).await
+    });
+    answer.then(|answer| takes.compress(answer)).right_future()
 }

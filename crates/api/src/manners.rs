@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
-use axum::response::Response;
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use tower_http::cors::{AllowOrigin, CorsLayer};
@@ -17,7 +16,7 @@ use uuid::Uuid;
 use crate::problem::{Kind, Problem};
 
 /// The header that carries a request's id, both ways.
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The longest id that is taken over from the sender, in bytes.
 const REQUEST_ID_MOST: usize = 128;
 /// How many addresses are remembered before those that have kept quiet are forgotten.
@@ -42,7 +41,7 @@ pub struct Manners {
 pub struct Peer(pub IpAddr);
 
 /// A request, as the log names it.
-struct Asked {
+pub(crate) struct Asked {
     id: String,
     method: Method,
     uri: Uri,
@@ -58,16 +57,24 @@ pub(crate) fn asked() -> String {
     ASKED.try_with(|Asked { id, method, uri }| format!("{id} {method} {}", uri.path())).unwrap_or_default()
 }
 
-/// Gives a request an id, the sender's own where it has one, which its answer carries and the log names.
-pub(crate) async fn identify<A: Future<Output = Response>>(request: Request, answer: impl FnOnce(Request) -> A) -> Response {
-    let told = request.headers().get(&REQUEST_ID).and_then(|id| id.to_str().ok());
-    let told = told.filter(|id| (1..=REQUEST_ID_MOST).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic()));
-    let id = told.map_or_else(|| Uuid::new_v4().to_string(), str::to_owned);
-    let header = HeaderValue::from_str(&id);
-    let asked = Asked { id, method: request.method().clone(), uri: request.uri().clone() };
-    let mut response = ASKED.scope(asked, answer(request)).await;
-    response.headers_mut().extend(header.map(|id| (REQUEST_ID, id)));
-    response
+impl Asked {
+    /// A request with an id, the sender's own where it has one.
+    pub(crate) fn of(request: &Request) -> Self {
+        let told = request.headers().get(&REQUEST_ID).and_then(|id| id.to_str().ok());
+        let told = told.filter(|id| (1..=REQUEST_ID_MOST).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic()));
+        let id = told.map_or_else(|| Uuid::new_v4().to_string(), str::to_owned);
+        Self { id, method: request.method().clone(), uri: request.uri().clone() }
+    }
+
+    /// The id, as its answer carries it in [`REQUEST_ID`].
+    pub(crate) fn id(&self) -> Option<HeaderValue> {
+        HeaderValue::from_str(&self.id).ok()
+    }
+
+    /// Answers it; the log then names it.
+    pub(crate) fn scope<A: Future>(self, answer: A) -> impl Future<Output = A::Output> {
+        ASKED.scope(self, answer)
+    }
 }
 
 /// What pages of other origins may do.

@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::Method;
 use axum::http::header::CONTENT_TYPE;
+use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry, TEXT_FORMAT};
@@ -34,25 +34,31 @@ impl HttpMetrics {
         registry.register(Box::new(seconds.clone()))?;
         Ok(Self { requests, seconds })
     }
+
+    /// A request that is answered from now on.
+    pub(crate) fn begin(&self, request: &Request) -> Timed {
+        Timed { method: request.method().clone(), route: request.extensions().get::<MatchedPath>().cloned(), start: Instant::now() }
+    }
+
+    /// Counts and times a request that was answered.
+    pub(crate) fn end(&self, Timed { method, route, start }: Timed, status: StatusCode) {
+        let route = route.as_ref().map_or("none", MatchedPath::as_str);
+        // Methods of anybody's invention would make labels without end.
+        let method = if [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::DELETE].contains(&method) {
+            method.as_str()
+        } else {
+            "other"
+        };
+        self.requests.with_label_values(&[method, route, status.as_str()]).inc();
+        self.seconds.with_label_values(&[route]).observe(start.elapsed().as_secs_f64());
+    }
 }
 
-/// Counts and times one request.
-pub(crate) async fn measure<A: Future<Output = Response>>(
-    metrics: &HttpMetrics,
-    request: Request,
-    answer: impl FnOnce(Request) -> A,
-) -> Response {
-    let method = request.method().clone();
-    let route = request.extensions().get::<MatchedPath>().cloned();
-    let start = Instant::now();
-    let response = answer(request).await;
-    let route = route.as_ref().map_or("none", MatchedPath::as_str);
-    // Methods of anybody's invention would make labels without end.
-    let method =
-        if [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::DELETE].contains(&method) { method.as_str() } else { "other" };
-    metrics.requests.with_label_values(&[method, route, response.status().as_str()]).inc();
-    metrics.seconds.with_label_values(&[route]).observe(start.elapsed().as_secs_f64());
-    response
+/// A request that is being answered.
+pub(crate) struct Timed {
+    method: Method,
+    route: Option<MatchedPath>,
+    start: Instant,
 }
 
 /// `/metrics` in the Prometheus text format, for a port of its own that is not public.
