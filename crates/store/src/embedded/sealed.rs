@@ -79,6 +79,8 @@ pub(super) struct Sealed {
     generations: Box<[Generations]>,
     hasher: RandomState,
     days: Cache<(DpuId, Day), One, Weigh>,
+    /// What days may take until little room is left, in bytes.
+    roomy_bytes: u64,
     records: Cache<DpuId, (u64, Option<Slice>), Weigh>,
 }
 
@@ -114,6 +116,8 @@ impl Sealed {
             generations: (0..GENERATIONS).map(|_| Generations::default()).collect(),
             hasher: RandomState::new(),
             days: Cache::with_weighter(number(days_bytes, 8 * EACH_BYTES), days_bytes, Weigh),
+            // Each of its parts is full by itself, but for the last day that did not fit.
+            roomy_bytes: days_bytes / 8 * 7,
             records: Cache::with_weighter(number(records_bytes, 2 * EACH_BYTES), records_bytes, Weigh),
         }
     }
@@ -153,10 +157,9 @@ impl Sealed {
         Changing { sealed: self, places: Vec::new() }
     }
 
-    /// Whether steps of a segment that was read are worth making.
-    fn keeps(&self, segment: &KeptSegment) -> bool {
-        let little_room = self.days.weight() > self.days.capacity() / 16 * 15;
-        !little_room || segment.asked_again()
+    /// Whether steps of a segment that was read are worth making: where little room is left, they are the next time.
+    fn worth_steps(&self, segment: &KeptSegment) -> bool {
+        self.days.weight() <= self.roomy_bytes || segment.asked_again()
     }
 
     fn place(&self, dpu: &DpuId) -> usize {
@@ -220,9 +223,10 @@ impl Kept<'_> {
             return steps.before(before);
         }
         let segment = read()?;
-        let Some((generation, kept)) = self.generation.zip(kept.filter(|kept| self.sealed.keeps(kept))) else {
+        let Some((generation, kept)) = self.generation.zip(kept) else { return segment::totals_before(&segment, before) };
+        if !self.sealed.worth_steps(kept) {
             return segment::totals_before(&segment, before);
-        };
+        }
         let steps = Steps::of(&segment)?;
         let totals = steps.before(before);
         // Put in anew, the day is weighed anew.
