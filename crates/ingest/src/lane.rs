@@ -299,13 +299,16 @@ impl<A: Ack> Worker<A> {
 
     /// Waits until there is something to do; false when there will be nothing more.
     async fn receive(&mut self) -> bool {
+        if *self.closed.borrow() {
+            // However fast items come: what is queued is still received, nothing joins it.
+            self.items.close();
+        }
         if self.waiting.is_empty() {
             let closing = async { self.closed.wait_for(|closed| *closed).await.is_ok() };
             // In this order: a close is heeded however fast items come, and the simulation runs the same way each time.
             let first = tokio::select! {
                 biased;
                 true = closing => {
-                    // What is queued is still received; nothing joins it.
                     self.items.close();
                     self.items.recv().await
                 }
@@ -318,7 +321,7 @@ impl<A: Ack> Worker<A> {
         !self.waiting.is_empty()
     }
 
-    /// Whether what waits fills a batch. Not once the lane is to close: that is heeded however fast items come.
+    /// Whether what waits fills a batch. Not once the lane is to close: that is heeded first.
     fn is_full(&self) -> bool {
         self.room.taken() >= self.batch_records() && !*self.closed.borrow()
     }

@@ -222,6 +222,37 @@ async fn draining_finishes_what_is_queued_or_abandons_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_close_is_heeded_however_fast_items_come() {
+    const MOST: i64 = 1_000;
+    let store = Arc::new(Steered::new());
+    // Each commit leaves an item that found no place in it, and the queue is never empty.
+    let lane = lane(&store, LaneConfig { queue_records: 8, batch_records: 3, ..LaneConfig::default() });
+    let sending = async {
+        let mut sent = Vec::new();
+        for n in 1..=MOST {
+            let (one, told) = item(vec![("a", record(&[plus(2 * n)])), ("b", record(&[plus(2 * n)]))]);
+            if lane.submit(one).await.is_err() {
+                break;
+            }
+            sent.push(told);
+        }
+        sent
+    };
+    let closing = async {
+        while store.commits.load(Ordering::SeqCst) < 2 {
+            tokio::task::yield_now().await;
+        }
+        lane.drain(Duration::from_secs(60)).await
+    };
+    let (sent, drained) = tokio::join!(sending, closing);
+    assert_eq!(drained, Drained::Finished);
+    assert!((2..MOST as usize).contains(&sent.len()), "{}", sent.len());
+    for told in sent {
+        assert_eq!(told.await.unwrap().tallies, [tally(1, 0), tally(1, 0)]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_corrupt_store_stops_the_lane_for_its_owner_to_see() {
     let store = Arc::new(Steered::new());
     store.corrupt.store(true, Ordering::SeqCst);

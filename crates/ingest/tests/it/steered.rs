@@ -66,6 +66,8 @@ impl Ledgers for Steered {
     async fn commit(&self, commit: Arc<Commit>) -> Result<(), StoreError> {
         self.came.fetch_add(1, Ordering::SeqCst);
         let _permit = self.gate.acquire().await.unwrap();
+        // Others go on while it is written.
+        tokio::task::yield_now().await;
         self.commits.fetch_add(1, Ordering::SeqCst);
         if self.corrupt.load(Ordering::SeqCst) {
             return Err(StoreError::Corrupt("on purpose".to_owned()));
