@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use ingest::{CountersFeed, Drained, Rejected, Shared};
+use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError as ClientError;
 use rdkafka::message::Message;
@@ -33,7 +34,7 @@ const READ: usize = 1024 * SMALL;
 const SMALL: usize = 64;
 /// The same as [`IDLE`] while something is held that may soon find room.
 const HOLDING: Duration = Duration::from_millis(2);
-/// How long leaving the group may take, once everything is given up.
+/// How long committing the last offsets and leaving the group may take, once everything is given up.
 const LEAVE: Duration = Duration::from_secs(5);
 
 /// A member of the consumer group.
@@ -64,9 +65,10 @@ impl Consumer {
                         poll.run(&stopped);
                     }
                     let patience = *stopped.borrow();
-                    let drained = poll.give_up(patience);
+                    let (drained, offsets) = poll.give_up(patience);
                     report.send_modify(|status| status.drained = Some(drained));
-                    // Leaves the group, which may wait for a broker.
+                    // Both may wait for a broker, without end where the client library misses an answer.
+                    poll.consumer.context().commit_last(&poll.consumer, &offsets);
                     drop(poll);
                     report.send_modify(|status| status.left = true);
                 }
@@ -233,8 +235,8 @@ impl Poll {
         group.metrics.records.inc_by(records);
     }
 
-    /// Gives everything up.
-    fn give_up(&self, patience: Option<Duration>) -> Drained {
+    /// Gives everything up; see [`Group::give_up`].
+    fn give_up(&self, patience: Option<Duration>) -> (Drained, TopicPartitionList) {
         let group = self.consumer.context();
         let failed = group.status.borrow().failure.is_some();
         let patience = patience.unwrap_or(Duration::from_millis(if failed { group.config.revoke_patience_ms } else { 0 }));

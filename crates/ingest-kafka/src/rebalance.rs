@@ -100,8 +100,9 @@ impl Group {
         self.owned().insert(partition, owned);
     }
 
-    /// Gives partitions up: when this returns, nothing here writes to their ledgers any more.
-    pub(crate) fn give_up(&self, consumer: &BaseConsumer<Self>, partitions: &[i32], patience: Duration) -> Drained {
+    /// Gives partitions up: when this returns, nothing here writes to their ledgers any more. How far each came is to be
+    /// committed then.
+    pub(crate) fn give_up(&self, consumer: &BaseConsumer<Self>, partitions: &[i32], patience: Duration) -> (Drained, TopicPartitionList) {
         let given: Vec<(i32, Owned)> = {
             let mut owned = self.owned();
             partitions.iter().filter_map(|partition| Some((*partition, owned.remove(partition)?))).collect()
@@ -127,15 +128,18 @@ impl Group {
             }
         }
         let done = given.iter().filter_map(|(partition, owned)| Some((*partition, owned.watermark.reached()?)));
-        let list = self.list(done);
-        if list.count() > 0 && !consumer.assignment_lost() {
+        (worst, self.list(done))
+    }
+
+    /// Commits offsets of partitions that were given up, and waits for that: without brokers it may take long.
+    pub(crate) fn commit_last(&self, consumer: &BaseConsumer<Self>, offsets: &TopicPartitionList) {
+        if offsets.count() > 0 && !consumer.assignment_lost() {
             // A member that leaves in the middle of a rebalance may be told IllegalGeneration.
-            if let Err(error) = consumer.commit(&list, CommitMode::Sync) {
+            if let Err(error) = consumer.commit(offsets, CommitMode::Sync) {
                 self.metrics.failed_offset_commits.inc();
                 tracing::info!(%error, "offsets not committed; their records will be delivered again");
             }
         }
-        worst
     }
 
     /// Pauses a partition, or lets it flow again: only ever one that does not, as the library refetches what it holds.
@@ -237,7 +241,8 @@ impl ConsumerContext for Group {
                 tracing::info!(?partitions, lost, "partitions taken away");
                 // What is lost may have another owner already.
                 let patience_ms = if lost { 0 } else { self.config.revoke_patience_ms };
-                self.give_up(consumer, &partitions, Duration::from_millis(patience_ms));
+                let (_, offsets) = self.give_up(consumer, &partitions, Duration::from_millis(patience_ms));
+                self.commit_last(consumer, &offsets);
             }
             Rebalance::Error(error) => tracing::warn!(%error, "a rebalance failed"),
         }
