@@ -282,30 +282,28 @@ impl<A: Ack> Worker<A> {
         let mut ahead = None;
         while ahead.is_some() || self.receive().await {
             let _room = access.shared.room(self.room.taken().min(self.batch_records())).await;
-            let Gathered { batch, crossings, places } = ahead.take().unwrap_or_else(|| self.gather());
+            let Gathered { batch, crossings, places } = ahead.take().unwrap_or_else(|| {
+                self.pull();
+                self.gather()
+            });
             drop(places);
             access.shared.metrics.batch_crossings.observe(crossings as f64);
             let folded = batch.fold(&mut self.known, &access).await?;
             // In this order: the write begins, then the next batch is gathered, if it is full; else it may still grow.
-            let next = async { self.is_full().then(|| self.gather()) };
+            let next = async { (self.pull() >= self.batch_records()).then(|| self.gather()) };
             let (written, next) = tokio::join!(biased; batch::write(&folded.commit, &access), next);
             written?;
             folded.done(&mut self.known, &access).await;
-            // Places are taken a little before what they are for is there.
-            ahead = next.filter(|next| !next.places.is_empty());
+            ahead = next;
         }
         Ok(())
     }
 
     /// Waits until there is something to do; false when there will be nothing more.
     async fn receive(&mut self) -> bool {
-        if *self.closed.borrow() {
-            // However fast items come: what is queued is still received, nothing joins it.
-            self.items.close();
-        }
         if self.waiting.is_empty() {
             let closing = async { self.closed.wait_for(|closed| *closed).await.is_ok() };
-            // In this order: a close is heeded however fast items come, and the simulation runs the same way each time.
+            // In this order, so that the simulation runs the same way each time.
             let first = tokio::select! {
                 biased;
                 true = closing => {
@@ -315,19 +313,18 @@ impl<A: Ack> Worker<A> {
                 first = self.items.recv() => first,
             };
             self.waiting.extend(first);
-            // Those who are about to queue something go first: under load a commit then holds more, and costs no more.
-            tokio::task::yield_now().await;
         }
+        // Those who are about to queue something go first: under load a commit then holds more, and costs no more.
+        tokio::task::yield_now().await;
         !self.waiting.is_empty()
     }
 
-    /// Whether what waits fills a batch. Not once the lane is to close: that is heeded first.
-    fn is_full(&self) -> bool {
-        self.room.taken() >= self.batch_records() && !*self.closed.borrow()
-    }
-
-    /// The next batch, of what has been queued by now, as much as it holds.
-    fn gather(&mut self) -> Gathered<A> {
+    /// Takes what has been queued by now, as much as a batch holds; how many records wait then.
+    fn pull(&mut self) -> usize {
+        if *self.closed.borrow() {
+            // However fast items come: what is queued is still received, nothing joins it.
+            self.items.close();
+        }
         let mut records: usize = self.waiting.iter().map(|queued| queued.weighed.weight).sum();
         while records < self.batch_records()
             && let Ok(queued) = self.items.try_recv()
@@ -335,6 +332,11 @@ impl<A: Ack> Worker<A> {
             records += queued.weighed.weight;
             self.waiting.push_back(queued);
         }
+        records
+    }
+
+    /// The next batch of what waits.
+    fn gather(&mut self) -> Gathered<A> {
         let (items, records, crossings) = self.batch();
         let mut places = Vec::with_capacity(items);
         let items = self.waiting.drain(..items).map(|Queued { weighed, place }| {
