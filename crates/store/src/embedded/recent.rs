@@ -21,17 +21,17 @@ const MOST: usize = 28_000;
 
 /// Records by DPU.
 #[derive(Default)]
-pub(super) struct Recent(HashMap<DpuId, Kept>);
+pub(super) struct Recent(HashMap<DpuId, Held>);
 
 /// A record.
-pub(super) struct Kept {
+pub(super) struct Held {
     /// As it is stored; empty while that is not known.
     pub(super) record: Slice,
     /// How its hot rows end, where that is known: it spares a walk through them all.
     pub(super) tip: Option<Tip>,
 }
 
-impl Default for Kept {
+impl Default for Held {
     fn default() -> Self {
         Self { record: Slice::from([]), tip: None }
     }
@@ -61,7 +61,7 @@ impl Tip {
 
 impl Recent {
     /// Where the record of a DPU is kept, if there is room; empty while it is not known.
-    pub(super) fn place(&mut self, dpu: &DpuId) -> Option<&mut Kept> {
+    pub(super) fn place(&mut self, dpu: &DpuId) -> Option<&mut Held> {
         if self.0.len() < MOST {
             return Some(self.0.entry(dpu.clone()).or_default());
         }

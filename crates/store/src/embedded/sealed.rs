@@ -223,10 +223,8 @@ impl Kept<'_> {
             return steps.before(before);
         }
         let segment = read()?;
-        let Some((generation, kept)) = self.generation.zip(kept) else { return segment::totals_before(&segment, before) };
-        if !self.sealed.worth_steps(kept) {
-            return segment::totals_before(&segment, before);
-        }
+        let keeps = self.generation.zip(kept).filter(|(_, kept)| self.sealed.worth_steps(kept));
+        let Some((generation, kept)) = keeps else { return segment::totals_before(&segment, before) };
         let steps = Steps::of(&segment)?;
         let totals = steps.before(before);
         // Put in anew, the day is weighed anew.

@@ -13,7 +13,7 @@ use occupancy::time::Day;
 use super::{Inner, segment_number, store_error};
 use crate::day::DayEntry;
 use crate::embedded::lay::{self, Laid};
-use crate::embedded::recent::{Kept, Recent, Tip};
+use crate::embedded::recent::{Held, Recent, Tip};
 use crate::embedded::sealed::Changing;
 use crate::embedded::space::Space;
 use crate::key::StoreKey;
@@ -91,10 +91,11 @@ impl Inner {
     ) -> Result<(), StoreError> {
         key.clear();
         StoreKey::Counters(&write.dpu).encode_into(key);
-        // What is taken from its place is not known there until it is given back.
-        let mut place = recent.place(&write.dpu);
-        let Kept { record: bytes, tip } = place.as_deref_mut().map(mem::take).unwrap_or_default();
-        let bytes = if bytes.is_empty() { self.tables.counters.get(key.as_slice()).map_err(store_error)? } else { Some(bytes) };
+        let place = recent.place(&write.dpu);
+        let (bytes, tip) = match place.as_deref().filter(|held| !held.record.is_empty()) {
+            Some(held) => (Some(held.record.clone()), held.tip),
+            None => (self.tables.counters.get(key.as_slice()).map_err(store_error)?, None),
+        };
         let stored = bytes.as_deref().map(value::read_record).transpose()?.unwrap_or_default();
         if stored.counters.is_some_and(|counters| counters.stamp_us > write.stamp_us) {
             return Ok(());
@@ -105,9 +106,9 @@ impl Inner {
         let hot_day = last(write.counters).filter(|_| !loose).map(|last| last.at.day());
         let newer = |first: &Row| last(stored.counters).is_none_or(|last| last < first.key);
         let appends = !loose && write.rows.first().is_none_or(newer);
-        let end = tip.zip(stored.counters).and_then(|(tip, counters)| tip.end(&counters));
-        let end = if appends { lay::grow(grown, stored.hot, end, write, hot_day)? } else { None };
-        let laid = if end.is_some() {
+        let ended = tip.zip(stored.counters).and_then(|(tip, counters)| tip.end(&counters));
+        let ends = if appends { lay::grow(grown, stored.hot, ended, write, hot_day)? } else { None };
+        let laid = if ends.is_some() {
             Laid { hot: mem::take(grown), ..Laid::default() }
         } else {
             let hot = stored.hot_rows().collect::<Result<_, _>>()?;
@@ -119,8 +120,8 @@ impl Inner {
         *grown = laid.hot;
         let record = Slice::from(record.as_slice());
         if let Some(place) = place {
-            let tip = end.zip(write.counters).and_then(|(end, counters)| Tip::of(end, &counters));
-            *place = Kept { record: record.clone(), tip };
+            let tip = ends.zip(write.counters).and_then(|(ends, counters)| Tip::of(ends, &counters));
+            *place = Held { record: record.clone(), tip };
         }
         batch.insert(&self.tables.counters, key.as_slice(), record);
         Ok(())
