@@ -1,7 +1,6 @@
 //! Counts at random instants, from a small and a large store side by side; and what the large one takes on disk.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
@@ -25,7 +24,7 @@ const BARE_ROWS: usize = 10_000;
 
 /// A server with a history.
 struct Filled {
-    fleet: Arc<Fleet>,
+    fleet: Fleet,
     served: Served,
     folder: TempDir,
     crossings_per_s: f64,
@@ -33,7 +32,7 @@ struct Filled {
 }
 
 async fn fill(program: &Program, plan: &Plan, crossings: usize) -> Result<Filled> {
-    let fleet = Arc::new(Fleet::new(DPUS, crossings / DPUS));
+    let fleet = Fleet::new(DPUS, crossings / DPUS);
     let folder = program.folder()?;
     let served = Served::over(program, folder.path())?;
     served.put_topology(&fleet.with_halls()).await?;
@@ -159,7 +158,7 @@ async fn compare(
 /// One round: reads a second, and how long each took. Every answer is compared with the truth.
 async fn read(
     address: SocketAddr,
-    fleet: &Arc<Fleet>,
+    fleet: &Fleet,
     subject: Subject,
     connections: usize,
     reads: usize,
