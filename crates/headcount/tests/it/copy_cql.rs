@@ -1,11 +1,9 @@
 //! An embedded store that moves to a real Cassandra and back, with the real Kafka that feeds it.
 
-use std::time::{Duration, Instant};
-
 use engines::Kafka;
 
 use crate::cql;
-use crate::program::{Served, repository, run};
+use crate::program::{Served, http, repository, run, until};
 
 const TOPIC: &str = "moved.crossings";
 
@@ -40,15 +38,8 @@ fn serve(store: &str, brokers: &str) -> Served {
 
 /// Waits until a metric has a value.
 async fn measured(served: &Served, metric: &str, value: u64) {
-    let (begun, line) = (Instant::now(), format!("\n{metric} {value}\n"));
-    loop {
-        let page = crate::program::http(&served.metrics, "GET", "/metrics", "").unwrap().1;
-        if page.contains(&line) {
-            return;
-        }
-        assert!(begun.elapsed() < Duration::from_secs(60), "no {line} in\n{page}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    let line = format!("\n{metric} {value}\n");
+    until(&line, || http(&served.metrics, "GET", "/metrics", "").unwrap().1.contains(&line)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

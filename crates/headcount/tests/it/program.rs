@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -114,6 +114,15 @@ impl Served {
 impl Drop for Served {
     fn drop(&mut self) {
         self.end();
+    }
+}
+
+/// Waits for what only an answer to a question tells: a probe, a page of metrics, an offset. What is pushed is awaited.
+pub(crate) async fn until(what: &str, condition: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !condition() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "waited in vain until {what}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 

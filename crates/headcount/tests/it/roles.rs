@@ -2,12 +2,12 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
 
 use engines::Kafka;
 
 use crate::cql;
-use crate::program::{Served, headcount, http, repository, run};
+use crate::program::{Served, headcount, http, repository, run, until};
+use crate::watched::Events;
 
 const TOPIC: &str = "roles.crossings";
 /// A topic and a group that no other test at this Kafka uses.
@@ -37,14 +37,6 @@ impl Drop for Ingesting {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-    }
-}
-
-async fn until(what: &str, condition: impl Fn() -> bool) {
-    let begun = Instant::now();
-    while !condition() {
-        assert!(begun.elapsed() < Duration::from_secs(60), "waited in vain until {what}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
@@ -79,10 +71,13 @@ async fn an_api_only_answers_and_a_consumer_only_consumes() {
     let count = || served.get("/v1/spaces/hall/count?at=2024-05-01T13:00:00Z")["count"].as_i64();
     assert_eq!(count(), Some(0), "nobody consumes");
 
+    let mut events = Events::of(&served.url, &["hall"]);
     let ingesting = Ingesting::start(&store, &brokers);
     assert_eq!(ingesting.probe("/healthz"), 200);
     until("it is ready", || ingesting.probe("/readyz") == 200).await;
-    until("it is counted", || count() == Some(1)).await;
+    while count() != Some(1) {
+        events.next().expect("it tells that the past of the hall changed");
+    }
     until("it is done with", || lag() == ["all", "0"]).await;
     drop(ingesting);
     assert_eq!(served.stop(), Some(0));
