@@ -19,6 +19,7 @@ use crate::args::{Ingest, Names, Times, Topic};
 use crate::feeding::{DRAIN, policy};
 use crate::opened;
 use crate::run::told_to_stop;
+use crate::say::say;
 use crate::server::{Answering, listen};
 
 /// How long Kafka may take to acknowledge what is produced, in ms.
@@ -43,9 +44,9 @@ pub(crate) async fn ingest(args: Ingest) -> Result<ExitCode> {
     let stop = told_to_stop()?;
     let router: Router = api::metrics_app(registry).merge(api::probes(consuming.ready(store)));
     let metrics = Answering::on(listener, router)?;
-    println!("Headcount {} consumes {} from {}", env!("CARGO_PKG_VERSION"), args.topic.names.topic, args.kafka);
-    println!("metrics for Prometheus: http://{}/metrics", metrics.address);
-    println!("alive: http://{0}/healthz; ready: http://{0}/readyz", metrics.address);
+    say!("Headcount {} consumes {} from {}", env!("CARGO_PKG_VERSION"), args.topic.names.topic, args.kafka);
+    say!("metrics for Prometheus: http://{}/metrics", metrics.address);
+    say!("alive: http://{0}/healthz; ready: http://{0}/readyz", metrics.address);
     let failed = tokio::select! {
         () = stop => None,
         error = consuming.failed() => Some(error),

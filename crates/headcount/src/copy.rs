@@ -9,6 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use store::{Compared, CopyError, Copying, StoreError};
 
 use crate::opened;
+use crate::say::say;
 use crate::store_url::{Login, StoreUrl};
 
 /// How often a store that does not answer is asked again, without getting on, before the copy is given up.
@@ -42,7 +43,7 @@ pub(crate) async fn copy(args: Copy) -> Result<ExitCode> {
     let copying = Copying::new(&*source, &*target);
     copying.begin(&name).await?;
     let (dpus, crossings) = copying.survey().await?;
-    println!("copying {dpus} DPUs with {crossings} crossings from {name} to {to}; cut off, the same command goes on");
+    say!("copying {dpus} DPUs with {crossings} crossings from {name} to {to}; cut off, the same command goes on");
     let bar = progress("copied", crossings);
     run(copying, &bar).await?;
     bar.finish_and_clear();
@@ -56,7 +57,7 @@ pub(crate) async fn copy(args: Copy) -> Result<ExitCode> {
             compared.mismatches
         );
     }
-    let verified = query::verify(&*target, |difference| println!("{difference}")).await?;
+    let verified = query::verify(&*target, |difference| say!("{difference}")).await?;
     if verified.differences > 0 {
         bail!(
             "{} totals of the copy are not what its crossings make, and stand so in {name}: let its consumers reach the end of the log and \
@@ -66,11 +67,8 @@ pub(crate) async fn copy(args: Copy) -> Result<ExitCode> {
     }
     copying.finish(&name).await?;
     let Compared { dpus, crossings, edits, quarantined, mismatches: _ } = compared;
-    println!(
-        "copied {dpus} DPUs, {crossings} crossings, {edits} edits, {quarantined} quarantined in {:.1} s",
-        begun.elapsed().as_secs_f64()
-    );
-    println!("both walked and compared, every total of the copy recomputed: 0 differences");
+    say!("copied {dpus} DPUs, {crossings} crossings, {edits} edits, {quarantined} quarantined in {:.1} s", begun.elapsed().as_secs_f64());
+    say!("both walked and compared, every total of the copy recomputed: 0 differences");
     Ok(ExitCode::SUCCESS)
 }
 
@@ -98,7 +96,7 @@ async fn compare(copying: Copying<'_>, bar: &ProgressBar) -> Result<Compared> {
     let differs = |mismatch| {
         shown.set(shown.get() + 1);
         if shown.get() <= SHOWN {
-            bar.suspend(|| println!("{mismatch}"));
+            bar.suspend(|| say!("{mismatch}"));
         }
     };
     Ok(copying.compare(&differs, &|crossings| bar.inc(crossings)).await?)

@@ -8,6 +8,7 @@ use occupancy::time::UnixMs;
 use serde_json::{Value, json};
 
 use crate::ask::Server;
+use crate::say::say;
 
 /// Flags of `correct`.
 #[derive(Debug, clap::Args)]
@@ -44,7 +45,7 @@ pub(crate) async fn correct(args: Correct) -> Result<ExitCode> {
     let request = server.post("/v1/corrections").query(&[("dry_run", args.dry_run)]).json(&body);
     let answer = server.json(request).await?;
     let line = if args.dry_run { would_change(&answer) } else { made(&answer) };
-    println!("{}", line.context("the answer is about no correction: is this a Headcount server?")?);
+    say!("{}", line.context("the answer is about no correction: is this a Headcount server?")?);
     Ok(ExitCode::SUCCESS)
 }
 

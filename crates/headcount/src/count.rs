@@ -10,6 +10,7 @@ use query::Query;
 use serde::Deserialize;
 
 use crate::ask::Server;
+use crate::say::say;
 use crate::store_url::{Login, StoreUrl};
 use crate::{clock, opened};
 
@@ -52,7 +53,7 @@ pub(crate) async fn count(args: Count) -> Result<ExitCode> {
             described(args.space.as_str(), &count.at.to_string(), numbers, kind, since.as_deref())
         }
     };
-    println!("{line}");
+    say!("{line}");
     Ok(ExitCode::SUCCESS)
 }
 

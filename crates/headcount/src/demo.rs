@@ -22,6 +22,7 @@ use crate::feeding::Feeding;
 use crate::live::{Answers, WATCHERS_MOST};
 use crate::mock::Mock;
 use crate::run::told_to_stop;
+use crate::say::say;
 use crate::server::{Answering, listen};
 use crate::store_url::{Login, StoreUrl};
 use crate::{calit2, clock, opened, serve, topology};
@@ -48,7 +49,7 @@ pub(crate) async fn demo(args: Demo) -> Result<ExitCode> {
     let topic = Topic { names: Names { topic, group, kafka_setting: Vec::new() }, partitions: None, replicas: None };
     let mock = Mock::start(&topic.names.topic, PARTITIONS)?;
     let registry = Registry::new();
-    println!("in-process Kafka at {}, store in {}", mock.brokers, folder.display());
+    say!("in-process Kafka at {}, store in {}", mock.brokers, folder.display());
     let answers = Answers::over(store.clone(), false, TIMES, WATCHERS_MOST, &registry)?;
     let feed = Some(answers.feed());
     let consuming = consume::start_with(TopicPolicy::Trusted, store.clone(), feed, &mock.brokers, &topic, TIMES, &registry).await?;
@@ -76,14 +77,16 @@ pub(crate) async fn demo(args: Demo) -> Result<ExitCode> {
     answering.stop().await;
     feeding.stop().await?;
     shown?;
-    let verified = query::verify(&*store, |difference| println!("{difference}")).await?;
-    println!();
-    println!(
+    let verified = query::verify(&*store, |difference| say!("{difference}")).await?;
+    say!();
+    say!(
         "{} DPUs, {} crossings; every total recomputed from its crossings: {} differences",
-        verified.dpus, verified.crossings, verified.differences
+        verified.dpus,
+        verified.crossings,
+        verified.differences
     );
     if args.keep.is_some() {
-        println!("kept: headcount serve --store fjall:{}", folder.display());
+        say!("kept: headcount serve --store fjall:{}", folder.display());
     }
     Ok(if verified.differences == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -115,8 +118,8 @@ impl Show {
         }
         self.stored().await?;
         let crossings = self.produced;
-        println!("CalIt2, 15 weeks of 2005: {crossings} crossings through Kafka in {:.1} s", begun.elapsed().as_secs_f64());
-        println!("  at noon of Monday, 2005-10-03:  curl '{}/v1/spaces/{}/count?at=2005-10-03T12:00:00-07:00'", self.url, calit2::ROOT);
+        say!("CalIt2, 15 weeks of 2005: {crossings} crossings through Kafka in {:.1} s", begun.elapsed().as_secs_f64());
+        say!("  at noon of Monday, 2005-10-03:  curl '{}/v1/spaces/{}/count?at=2005-10-03T12:00:00-07:00'", self.url, calit2::ROOT);
         Ok(())
     }
 
@@ -125,10 +128,10 @@ impl Show {
         let plan = Plan { dpus: DPUS, crossings_per_hour: CROSSINGS_PER_HOUR, faults: false, seed };
         let mut live = Live::new(plan, clock::now())?;
         topology::put(server, &live.topology(), true).await?;
-        println!("a campus of {} spaces and {DPUS} DPUs reports live:", live.spaces());
-        println!("  now:         curl '{}/v1/spaces/{}/count'", self.url, campus::ROOT);
-        println!("  as it goes:  curl -N '{}/v1/live?space={}'", self.url, campus::ROOT);
-        println!("  every route: {}/docs", self.url);
+        say!("a campus of {} spaces and {DPUS} DPUs reports live:", live.spaces());
+        say!("  now:         curl '{}/v1/spaces/{}/count'", self.url, campus::ROOT);
+        say!("  as it goes:  curl -N '{}/v1/live?space={}'", self.url, campus::ROOT);
+        say!("  every route: {}/docs", self.url);
         let root: SpaceId = campus::ROOT.parse()?;
         let mut tick = tokio::time::interval(Duration::from_secs(1));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -145,7 +148,7 @@ impl Show {
                 live.spaces(),
                 count.count()
             );
-            say(second, &line);
+            show(second, &line);
         }
         Ok(())
     }
@@ -170,11 +173,11 @@ impl Show {
 }
 
 /// A line that stays in its place on a terminal; elsewhere, one every few seconds.
-fn say(second: u64, line: &str) {
+fn show(second: u64, line: &str) {
     let mut out = std::io::stdout();
     if out.is_terminal() {
         let _ = write!(out, "\r{line}\x1b[K").and_then(|()| out.flush());
     } else if second.is_multiple_of(5) {
-        println!("{line}");
+        say!("{line}");
     }
 }

@@ -9,6 +9,7 @@ use occupancy::time::UnixMs;
 use serde::Deserialize;
 
 use crate::ask::Server;
+use crate::say::say;
 
 /// Flags of `explain`.
 #[derive(Debug, clap::Args)]
@@ -32,11 +33,11 @@ pub(crate) async fn explain(args: Explain) -> Result<ExitCode> {
     let at = args.at.map(|at| ("at", at.to_string()));
     let answer = server.json(server.get(&format!("/v1/spaces/{}/explain", args.space)).query(&at.as_slice())).await?;
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&answer)?);
+        say!("{}", serde_json::to_string_pretty(&answer)?);
         return Ok(ExitCode::SUCCESS);
     }
     let answer: Answer = serde_json::from_value(answer).context("the answer explains no count: is this a Headcount server?")?;
-    lines(&answer).iter().for_each(|line| println!("{line}"));
+    lines(&answer).iter().for_each(|line| say!("{line}"));
     Ok(ExitCode::SUCCESS)
 }
 

@@ -8,6 +8,7 @@ use occupancy::time::{UnixMs, local_time};
 use serde::Deserialize;
 
 use crate::ask::Server;
+use crate::say::say;
 
 /// Flags of `history`.
 #[derive(Debug, clap::Args)]
@@ -57,9 +58,9 @@ pub(crate) async fn history(args: History) -> Result<ExitCode> {
         let answer = server.json(server.get(&path).query(&asked).query(&cursor.as_slice())).await?;
         let page: Page = Page::deserialize(&answer).context("the answer is no history: is this a Headcount server?")?;
         if args.json {
-            println!("{answer}");
+            say!("{answer}");
         } else {
-            lines(&page, first).iter().for_each(|line| println!("{line}"));
+            lines(&page, first).iter().for_each(|line| say!("{line}"));
         }
         (next, first) = (page.next, false);
     }

@@ -7,6 +7,7 @@ use clap::Subcommand;
 use store::Settings;
 
 use crate::opened;
+use crate::say::say;
 use crate::store_url::{Login, StoreUrl};
 
 /// What can be said about the log.
@@ -44,7 +45,7 @@ async fn new_epoch(args: NewEpoch) -> Result<ExitCode> {
         bail!("the store remembers no log: the first consumer that starts takes the one it finds");
     };
     let partitions = known.partitions.unwrap_or_default();
-    println!("the store stands at epoch {}: cluster {cluster}, {partitions} partitions", known.epoch);
+    say!("the store stands at epoch {}: cluster {cluster}, {partitions} partitions", known.epoch);
     if !args.drained {
         bail!(
             "a new epoch skips whatever of the old log was not consumed: stop the DPUs' producers, let the consumers reach the end of \
@@ -55,6 +56,6 @@ async fn new_epoch(args: NewEpoch) -> Result<ExitCode> {
     if !store.put_settings(&known, &next).await? {
         bail!("somebody else changed the store's settings meanwhile: stop every consumer, then try again");
     }
-    println!("epoch {} begins with the log that the next consumer finds", next.epoch);
+    say!("epoch {} begins with the log that the next consumer finds", next.epoch);
     Ok(ExitCode::SUCCESS)
 }

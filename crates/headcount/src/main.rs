@@ -27,6 +27,7 @@ mod pull;
 mod quarantine;
 mod replay;
 mod run;
+mod say;
 mod serve;
 mod server;
 mod simulate;

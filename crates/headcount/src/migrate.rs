@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use store_cql::Plan;
 
+use crate::say::say;
 use crate::store_url::{Login, StoreUrl};
 
 /// Flags of `migrate`.
@@ -31,8 +32,8 @@ pub(crate) async fn migrate(args: Migrate) -> Result<ExitCode> {
     let plan = Plan { slots: args.slots, replication: args.replication };
     let done = store_cql::migrate(&args.login.options(url), &plan).await?;
     for name in &done.applied {
-        println!("applied {name}");
+        say!("applied {name}");
     }
-    println!("{} is ready: {} slots, {}", url.keyspace, done.slots, done.replication);
+    say!("{} is ready: {} slots, {}", url.keyspace, done.slots, done.replication);
     Ok(ExitCode::SUCCESS)
 }

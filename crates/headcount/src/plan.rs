@@ -11,8 +11,11 @@ use anyhow::Result;
 use capacity::load::{Load, Prices, Sizing, StoreKind};
 use clap::ValueEnum;
 
+use crate::say::say;
+
 /// Flags of `plan`.
 #[derive(Debug, clap::Args)]
+#[command(allow_negative_numbers = true)]
 pub(crate) struct Plan {
     /// How many DPUs report
     #[arg(long, value_name = "NUMBER")]
@@ -55,13 +58,13 @@ pub(crate) struct On {
     /// Where crossings are kept
     #[arg(long, env = "HEADCOUNT_STORE_KIND", value_enum, default_value_t = Kind::Cql)]
     pub store_kind: Kind,
-    /// How many copies of everything there are, in the store and in Kafka
+    /// How many copies of everything there are, in the store and in Kafka; an embedded store is one
     #[arg(long, value_name = "COPIES", default_value_t = 3)]
     pub replication: u32,
     /// Which share of what was measured stays free: of speed, memory and disk
     #[arg(long, env = "HEADCOUNT_HEAD_ROOM", value_name = "SHARE", default_value_t = 0.5)]
     pub head_room: f64,
-    /// Let crossings show in counts promptly at the peak too; else at the mean load, and at the peak a little later
+    /// Let crossings show in counts of a cluster promptly at the peak too; else at the mean load, and at the peak a little later
     #[arg(long)]
     pub prompt_at_peak: bool,
     /// For how many hours Kafka keeps reports
@@ -102,9 +105,9 @@ pub(crate) fn plan(args: &Plan) -> Result<ExitCode> {
     let measured = figures::measured(&args.figures)?;
     let plan = capacity::plan(&load, &sizing(&args.on), &sizes::of(load.crossings_per_report)?, &measured)?;
     if args.json {
-        println!("{:#}", json::of(&plan));
+        say!("{:#}", json::of(&plan));
     } else {
-        print!("{}", capacity::text::table(&plan));
+        say!("{}", capacity::text::table(&plan).trim_end());
     }
     Ok(ExitCode::SUCCESS)
 }

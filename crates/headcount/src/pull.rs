@@ -11,6 +11,7 @@ use crate::args::To;
 use crate::clock;
 use crate::outlet::{Outlet, Sent};
 use crate::run::told_to_stop;
+use crate::say::say;
 
 /// Flags of `pull`.
 #[derive(Debug, clap::Args)]
@@ -65,10 +66,10 @@ pub(crate) async fn pull(args: Pull) -> Result<ExitCode> {
     };
     let sent = puller.outlet().sent;
     let Some(round) = ended else {
-        println!("{sent}; stopped, and goes on from there");
+        say!("{sent}; stopped, and goes on from there");
         return Ok(ExitCode::SUCCESS);
     };
-    println!("{} pages, {} items, {} of them to quarantine; {sent}", round.pages, round.items, round.rejected);
+    say!("{} pages, {} items, {} of them to quarantine; {sent}", round.pages, round.items, round.rejected);
     let all = !round.cut_short && round.rejected + sent.quarantined == 0;
     Ok(if all { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::ask::{Server, succeeded};
+use crate::say::say;
 
 /// How many rows are asked for, and replayed, at once.
 const PAGE: usize = 1000;
@@ -94,13 +95,13 @@ async fn list(args: List) -> Result<ExitCode> {
     let mut listed = 0_u64;
     let show = |raw: &Value, row: Row| {
         if args.all || row.replayed_at.is_none() {
-            println!("{}", if args.json { raw.to_string() } else { row.line() });
+            say!("{}", if args.json { raw.to_string() } else { row.line() });
             listed += 1;
         }
     };
     each(&Server::at(&args.server)?, args.reason.as_deref(), show).await?;
     if listed == 0 && !args.json {
-        println!("nothing is in quarantine");
+        say!("nothing is in quarantine");
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -112,7 +113,7 @@ async fn replay(args: Replay) -> Result<ExitCode> {
         Some(reason) => waiting(&server, reason).await?,
     };
     if rows.is_empty() {
-        println!("nothing to replay");
+        say!("nothing to replay");
         return Ok(ExitCode::SUCCESS);
     }
     if !args.accept_clock && args.reason.is_some_and(|reason| reason != "undecodable") {
@@ -121,7 +122,7 @@ async fn replay(args: Replay) -> Result<ExitCode> {
     let mut replayed = Replayed::default();
     let ended = replayed.take_in(&server, &rows, args.accept_clock).await;
     // What went in is told even if something else went wrong then.
-    println!("{replayed}");
+    say!("{replayed}");
     replayed.stay.iter().for_each(|why| eprintln!("{why}"));
     ended?;
     Ok(if replayed.stay.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

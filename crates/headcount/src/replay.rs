@@ -15,6 +15,7 @@ use wire::Report;
 use crate::args::{Format, Replay};
 use crate::outlet::{Outlet, Sent};
 use crate::run::told_to_stop;
+use crate::say::say;
 
 /// How many bad lines are shown; the rest is counted.
 const SHOWN: u64 = 20;
@@ -45,12 +46,12 @@ pub(crate) async fn replay(args: Replay) -> Result<ExitCode> {
         () = &mut stop => Ok(false),
     };
     job.bar.finish_and_clear();
-    println!("{}; {} lines could not be read", job.sent, job.bad);
+    say!("{}; {} lines could not be read", job.sent, job.bad);
     if matches!(ended, Ok(true)) && args.from_line > 1 && job.read < args.from_line {
         anyhow::bail!("the file ends at line {}, before --from-line {}", job.read, args.from_line);
     }
     if !matches!(ended, Ok(true)) {
-        println!("go on with --from-line {}: what was sent twice counts once", job.done + 1);
+        say!("go on with --from-line {}: what was sent twice counts once", job.done + 1);
     }
     Ok(if ended? && job.bad + job.sent.quarantined == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -12,6 +12,7 @@ use crate::args::{Keep, Serve};
 use crate::feeding::Feeding;
 use crate::live::Answers;
 use crate::run::told_to_stop;
+use crate::say::say;
 use crate::server::{Answering, listen, raise_file_limit};
 use crate::store_url::StoreUrl;
 use crate::{clock, consume, opened};
@@ -89,29 +90,29 @@ pub(crate) fn app(answers: &Answers, feeding: &Feeding, manners: Manners, regist
 /// Says where it answers, and what to do first when there is nothing yet.
 async fn greet(answering: &Answering, metrics: &Answering, keep: &Keep, query: &Query) -> Result<()> {
     let url = format!("http://{}", answering.address);
-    println!("Headcount {} answers at {url} (every route: {url}/docs)", env!("CARGO_PKG_VERSION"));
-    println!("metrics for Prometheus: http://{}/metrics", metrics.address);
+    say!("Headcount {} answers at {url} (every route: {url}/docs)", env!("CARGO_PKG_VERSION"));
+    say!("metrics for Prometheus: http://{}/metrics", metrics.address);
     match &keep.store {
-        StoreUrl::Memory => println!("store: in memory, gone when this ends"),
-        StoreUrl::Fjall(folder) => println!("store: {}", folder.display()),
+        StoreUrl::Memory => say!("store: in memory, gone when this ends"),
+        StoreUrl::Fjall(folder) => say!("store: {}", folder.display()),
         #[cfg(feature = "cql")]
-        StoreUrl::Cql(url) => println!("store: {url}"),
+        StoreUrl::Cql(url) => say!("store: {url}"),
     }
     let snapshot = query.topology().current().await?;
     let spaces = snapshot.world.spaces().count();
     if spaces > 0 {
-        println!("{spaces} spaces, {} DPUs placed", snapshot.world.placed().count());
+        say!("{spaces} spaces, {} DPUs placed", snapshot.world.placed().count());
         return Ok(());
     }
     let server = if answering.address.port() == 8080 { String::new() } else { format!(" --server {url}") };
-    println!();
-    println!("There are no spaces yet. Say which spaces, doorways and DPUs there are:");
-    println!("  headcount topology apply{server} examples/topology.toml");
-    println!("then report a crossing:");
+    say!();
+    say!("There are no spaces yet. Say which spaces, doorways and DPUs there are:");
+    say!("  headcount topology apply{server} examples/topology.toml");
+    say!("then report a crossing:");
     let now: UnixMs = clock::now();
-    println!("  curl {url}/v1/crossings -H 'content-type: application/json' \\");
-    println!("    -d '{{\"dpu_id\":\"283\",\"crossings\":[{{\"at\":\"{now}\",\"direction\":1}}]}}'");
-    println!("and ask:");
-    println!("  curl {url}/v1/spaces/hall/count");
+    say!("  curl {url}/v1/crossings -H 'content-type: application/json' \\");
+    say!("    -d '{{\"dpu_id\":\"283\",\"crossings\":[{{\"at\":\"{now}\",\"direction\":1}}]}}'");
+    say!("and ask:");
+    say!("  curl {url}/v1/spaces/hall/count");
     Ok(())
 }

@@ -11,6 +11,7 @@ use crate::ask::Server;
 use crate::campus::{Live, Plan};
 use crate::outlet::{Outlet, Sent};
 use crate::run::told_to_stop;
+use crate::say::say;
 use crate::{clock, topology};
 
 /// How often it says what it has done.
@@ -27,7 +28,7 @@ pub(crate) async fn simulate(args: Simulate) -> Result<ExitCode> {
     };
     topology::put(&server, &live.topology(), true).await?;
     let outlet = Outlet::open(&args.to).await?;
-    println!("{} DPUs in {} spaces report; Ctrl-C stops", args.dpus, live.spaces());
+    say!("{} DPUs in {} spaces report; Ctrl-C stops", args.dpus, live.spaces());
     let stop = async {
         tokio::select! {
             () = told => {}
@@ -40,7 +41,7 @@ pub(crate) async fn simulate(args: Simulate) -> Result<ExitCode> {
         ended = report(&mut live, &outlet, &mut sent) => ended,
         () = &mut stop => Ok(()),
     };
-    println!("{sent}");
+    say!("{sent}");
     ended.map(|()| ExitCode::SUCCESS)
 }
 
@@ -52,7 +53,7 @@ async fn report(live: &mut Live, outlet: &Outlet, sent: &mut Sent) -> Result<()>
         let reports = live.until(clock::now());
         *sent = sent.plus(outlet.send(&reports).await?);
         if ticks % SAY_EVERY_TICKS == 0 {
-            println!("{sent}; {} people on the campus at {}", live.people(), live.at());
+            say!("{sent}; {} people on the campus at {}", live.people(), live.at());
         }
     }
     Ok(())

@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::args::Names;
 use crate::ask::Server;
 use crate::consume;
+use crate::say::say;
 
 /// Flags of `status`.
 #[derive(Debug, clap::Args)]
@@ -27,15 +28,15 @@ pub(crate) struct Status {
 pub(crate) async fn status(args: Status) -> Result<ExitCode> {
     if let Some(brokers) = &args.kafka {
         let partitions = ingest_kafka::lag(&consume::kafka(brokers, &args.names), &args.names.group).await?;
-        println!("group {}, topic {}", args.names.group, args.names.topic);
-        table(&partitions).iter().for_each(|line| println!("{line}"));
+        say!("group {}, topic {}", args.names.group, args.names.topic);
+        table(&partitions).iter().for_each(|line| say!("{line}"));
         return Ok(ExitCode::SUCCESS);
     }
     let server = Server::at(&args.server)?;
     let status = server.json(server.get("/v1/status")).await?;
     anyhow::ensure!(status.get("version").is_some(), "the answer is no status: is {} a Headcount server?", args.server);
     for line in lines("", &status) {
-        println!("{line}");
+        say!("{line}");
     }
     Ok(ExitCode::SUCCESS)
 }

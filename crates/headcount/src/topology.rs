@@ -10,6 +10,7 @@ use wire::document::{TopologyDocument, from_toml, to_toml};
 
 use crate::args::{Apply, Topology};
 use crate::ask::{Server, succeeded};
+use crate::say::say;
 
 /// Runs `topology`.
 pub(crate) async fn topology(args: Topology) -> Result<ExitCode> {
@@ -19,7 +20,7 @@ pub(crate) async fn topology(args: Topology) -> Result<ExitCode> {
             let answer = succeeded(server.send(server.get(&format!("/v1/topology/{root}"))).await?).await?;
             let document: TopologyDocument = answer.json().await.context("the answer is no topology: is this a Headcount server?")?;
             anyhow::ensure!(!document.spaces.is_empty(), "the answer holds no spaces: is this a Headcount server?");
-            print!("{}", to_toml(&document)?);
+            say!("{}", to_toml(&document)?.trim_end());
         }
         Topology::Apply(args) => apply(args).await?,
     }
@@ -38,8 +39,8 @@ async fn apply(args: Apply) -> Result<()> {
     }
     let lines = changes(&effect);
     let verb = if args.dry_run { "would change" } else { "changed" };
-    println!("{verb}:{}", if lines.is_empty() { " nothing" } else { "" });
-    lines.iter().for_each(|line| println!("  {line}"));
+    say!("{verb}:{}", if lines.is_empty() { " nothing" } else { "" });
+    lines.iter().for_each(|line| say!("  {line}"));
     Ok(())
 }
 

@@ -1,6 +1,5 @@
 //! `watch`: counts as they change, a line each.
 
-use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -11,6 +10,7 @@ use serde_json::Value;
 
 use crate::ask::{Server, succeeded};
 use crate::run::told_to_stop;
+use crate::say::say;
 
 /// How long nothing may come, not even a sign of life, before the connection is given up.
 const SILENCE: Duration = Duration::from_secs(40);
@@ -89,7 +89,7 @@ async fn hear(mut answer: reqwest::Response, json: bool, last: &mut Option<Strin
             if let (Some(name), Some(data)) = (field("event: "), field("data: ")) {
                 let data = serde_json::from_str(data).context("an event is no JSON")?;
                 let line = if json { serde_json::json!({"event": name, "data": data}).to_string() } else { line(name, &data) };
-                writeln!(std::io::stdout(), "{line}")?;
+                say!("{line}");
             }
         }
         anyhow::ensure!(text.len() <= EVENT_MOST, "an event is larger than {EVENT_MOST} bytes");

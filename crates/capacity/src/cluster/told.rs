@@ -167,6 +167,15 @@ impl Sum<'_> {
             "bytes sent are computed from the formats, a batch for each report, without TCP, TLS, and answers; disk of Kafka too"
                 .to_owned(),
         ];
+        let (followed, (_, peak)) = (self.sizing.share() / self.cluster.follow_s, self.work());
+        if self.prompt() * self.dpus() <= followed && followed < peak * self.dpus() {
+            assumed.push(format!(
+                "at the peak of {} crossings and heartbeats/s an API process may fall behind the changes, of which it follows {}: until it has \
+                 caught up it reads counts of now from the store, which takes longer and is no less right",
+                count(peak * self.dpus()),
+                count(followed)
+            ));
+        }
         if self.slots > self.cluster.slots {
             assumed.push(format!(
                 "with more than {} slots statements gather as few rows at the peak as with a slot for each DPU, which was measured",

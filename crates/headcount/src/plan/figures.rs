@@ -58,7 +58,7 @@ fn from(file: &Path) -> Result<Source> {
 }
 
 fn read(name: &str, text: &str) -> Result<Source> {
-    let what = || format!("{name} holds no figures as `headcount-bench --json FILE` writes them");
+    let what = || format!("{name} holds no figures as `headcount-bench --json FILE` writes them, without `--growth`");
     let File { machine, settings, figures } = serde_json::from_str(text).with_context(what)?;
     let Machine { cores, memory_gib, kernel, version, date } = machine;
     let real = |number: f64| (0.1..1e9).contains(&number);

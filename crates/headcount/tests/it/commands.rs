@@ -1,10 +1,11 @@
 //! What users type, and what they read when it cannot be done.
 
 use std::net::TcpListener;
+use std::process::Stdio;
 
 use store::{Edits, FjallStore, Settings};
 
-use crate::program::{Served, http, repository, run};
+use crate::program::{Served, headcount, http, repository, run};
 
 #[test]
 fn an_empty_server_says_what_to_do_first_and_it_works() {
@@ -49,6 +50,20 @@ fn an_empty_server_says_what_to_do_first_and_it_works() {
     assert_eq!(status, Some(0));
     assert!(out.contains("version") && out.contains("dpus.healthy"), "{out}");
     assert_eq!(served.stop(), Some(0));
+}
+
+#[test]
+fn a_reader_that_leaves_ends_a_command_in_order() {
+    let plan = |out: Stdio| {
+        let ended = headcount(&["plan", "--dpus", "10"]).stdout(out).stderr(Stdio::piped()).output().unwrap();
+        (ended.status.code(), String::from_utf8(ended.stderr).unwrap())
+    };
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    assert_eq!(plan(writer.into()), (Some(141), String::new()));
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let (status, err) = plan(full.into());
+    assert!(status == Some(1) && err.starts_with("headcount: cannot print the answer: No space left on device"), "{status:?} {err}");
 }
 
 #[test]
