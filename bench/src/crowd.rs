@@ -77,11 +77,11 @@ impl Crowd {
 
     /// Hears of so many people more, each entering when it is due: how long after that each client heard, of each.
     pub(crate) async fn hear(&mut self, rate: Rate, people: usize) -> Result<Latencies> {
-        let mut hearing: JoinSet<Result<(Watcher, Latencies)>> = JoinSet::new();
+        let mut hearing: JoinSet<Result<(Watcher, Vec<Duration>)>> = JoinSet::new();
         let before = self.entered;
         for mut watcher in self.watchers.drain(..) {
             hearing.spawn(async move {
-                let mut each = Latencies::default();
+                let mut each = Vec::with_capacity(people);
                 for i in 0..people {
                     watcher.hear(before + i + 1).await?;
                     each.push(rate.due(i).elapsed());
@@ -97,7 +97,7 @@ impl Crowd {
                 if watcher.entered != Some(self.entered) {
                     bail!("WRONG COUNT: a client heard that {:?} entered, but {} did", watcher.entered, self.entered);
                 }
-                each.extend(more);
+                more.into_iter().for_each(|took| each.push(took));
                 self.watchers.push(watcher);
             }
             Ok(())

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 
 /// What a figure should be.
@@ -98,33 +99,73 @@ pub(crate) fn number(value: f64) -> String {
     text
 }
 
-/// How long each of many took.
-#[derive(Debug, Default)]
-pub(crate) struct Latencies(Vec<Duration>);
+/// Digits of a latency that are kept.
+const DIGITS: u8 = 3;
 
-impl Latencies {
-    pub(crate) fn push(&mut self, took: Duration) {
-        self.0.push(took);
-    }
+/// How long each of many took, in ns.
+#[derive(Debug)]
+pub(crate) struct Latencies(Histogram<u64>);
 
-    pub(crate) fn extend(&mut self, more: Self) {
-        self.0.extend(more.0);
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// What this share of them, in percent, took at most, in ms.
-    pub(crate) fn percentile_ms(&mut self, percent: usize) -> f64 {
-        self.0.sort_unstable();
-        let place = (self.0.len() * percent).div_ceil(100).saturating_sub(1);
-        self.0.get(place).map_or(0.0, |took| took.as_secs_f64() * 1000.0)
+impl Default for Latencies {
+    fn default() -> Self {
+        Self(Histogram::new(DIGITS).unwrap_or_else(|_| unreachable!("a histogram keeps up to 5 digits")))
     }
 }
 
-/// The middle one of some values.
+impl Latencies {
+    pub(crate) fn push(&mut self, took: Duration) {
+        // It grows to hold whatever comes.
+        self.0 += u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+    }
+
+    pub(crate) fn extend(&mut self, more: Self) {
+        self.0 += more.0;
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len() as usize
+    }
+
+    /// What this share of them, in percent, took at most, in ms.
+    pub(crate) fn percentile_ms(&self, percent: impl Into<f64>) -> f64 {
+        self.0.value_at_percentile(percent.into()) as f64 / 1e6
+    }
+}
+
+/// The middle of some values: between the middle two of an even number.
 pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or_default()
+    let half = values.len() / 2;
+    match values.get(half.saturating_sub(1)..=half) {
+        Some([below, above]) if values.len().is_multiple_of(2) => f64::midpoint(*below, *above),
+        Some([.., middle]) => *middle,
+        _ => 0.0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_of_an_even_number_lies_between_the_middle_two() {
+        let medians = [vec![], vec![7.0], vec![3.0, 1.0], vec![9.0, 1.0, 2.0], vec![4.0, 8.0, 1.0, 2.0]].map(median);
+        assert_eq!(medians, [0.0, 7.0, 2.0, 2.0, 3.0]);
+    }
+
+    #[test]
+    fn percentiles_are_right_to_three_digits() {
+        let [mut each, mut more] = [1..=500, 501..=1_000].map(|ms| {
+            let mut each = Latencies::default();
+            ms.for_each(|ms| each.push(Duration::from_millis(ms)));
+            each
+        });
+        more.push(Duration::from_secs(60));
+        each.extend(more);
+        assert_eq!(each.len(), 1_001);
+        for (percent, right_ms) in [(0.1, 2.0), (50.0, 501.0), (99.0, 991.0), (99.9, 1_000.0), (100.0, 60_000.0)] {
+            let found_ms = each.percentile_ms(percent);
+            assert!((found_ms / right_ms - 1.0).abs() < 0.001, "{percent} %: {found_ms} ms, but {right_ms} is right");
+        }
+    }
 }

@@ -63,12 +63,12 @@ pub(crate) fn bare_batches(program: &Program, fleet: &Fleet) -> Result<f64> {
 /// One crossing a post, many posts at once.
 pub(crate) async fn singles(program: &Program, plan: &Plan) -> Result<Vec<Figure>> {
     println!("single posts, {SINGLES_AT_ONCE} at once");
-    let mut bare = bare::write(program, (0..BARE_SINGLES).map(|i| (i % SINGLES_AT_ONCE, i / SINGLES_AT_ONCE)), 1)?;
+    let bare = bare::write(program, (0..BARE_SINGLES).map(|i| (i % SINGLES_AT_ONCE, i / SINGLES_AT_ONCE)), 1)?;
     let fleet = Fleet::new(SINGLES_AT_ONCE, plan.singles.div_ceil(SINGLES_AT_ONCE));
     let folder = program.folder()?;
     let served = Served::over(program, folder.path())?;
     served.hang(&fleet).await?;
-    let mut posted = post_all(served.address, bodies(&fleet, 0..fleet.per_dpu, SINGLES_AT_ONCE, 1)?).await?;
+    let posted = post_all(served.address, bodies(&fleet, 0..fleet.per_dpu, SINGLES_AT_ONCE, 1)?).await?;
     served.check(&fleet).await?;
     served.stop()?;
     let synced = || "one row, one sync, one at a time";

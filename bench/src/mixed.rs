@@ -41,7 +41,7 @@ pub(crate) async fn measured(program: &Program, plan: &Plan) -> Result<Vec<Figur
     let busy = (served.busy_s()? - busy_s) / start.elapsed().as_secs_f64();
     asked.check(&served).await?;
     let mut figures = vec![Figure::new("mixed: processors of the server", busy * 100.0, "% of a core")];
-    for (what, mut each) in [("posts", posts)].into_iter().chain(KINDS.into_iter().zip(counts)) {
+    for (what, each) in [("posts", posts)].into_iter().chain(KINDS.into_iter().zip(counts)) {
         figures.push(Figure::new(format!("mixed: {what}, p50"), each.percentile_ms(50), "ms"));
         figures.push(Figure::new(format!("mixed: {what}, p99"), each.percentile_ms(99), "ms").aim(Aim::AtMost(10.0)));
     }

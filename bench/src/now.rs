@@ -92,8 +92,8 @@ pub(crate) async fn measured(program: &Program, plan: &Plan) -> Result<Vec<Figur
     let each = Figure::new("counts of a room, now", rate, "reads/s").beside("bare HTTP", median(at_bare.rates));
     let share = Figure::new("the same, as a share of bare HTTP, median of rounds", share, "times").aim(Aim::AtLeast(0.7));
     let asked = (rate / 2.0 * plan.half_load_s as f64) as usize;
-    let mut half = ours.steadily(rate / 2.0, asked).await?;
-    let mut bare_half = bare.steadily(rate / 2.0, asked).await?;
+    let half = ours.steadily(rate / 2.0, asked).await?;
+    let bare_half = bare.steadily(rate / 2.0, asked).await?;
     let name = |share| format!("counts of a room, now, at half of that load, from when each was due, {share}");
     let beside = "bare HTTP at as many a second";
     let p50 = Figure::new(name("p50"), half.percentile_ms(50), "ms").beside(beside, bare_half.percentile_ms(50));

@@ -72,7 +72,7 @@ mod tests {
             tokio::time::sleep(Duration::from_secs(u64::from(i == 0))).await;
             Ok(())
         };
-        let mut each = rate.ask(20, 1, async || Ok(()), answer).await.unwrap();
+        let each = rate.ask(20, 1, async || Ok(()), answer).await.unwrap();
         let took: Vec<f64> = (1..=20).map(|n| (each.percentile_ms(5 * n) / 100.0).round()).collect();
         let held_up: Vec<f64> = [0; 10].into_iter().chain(1..=10).map(f64::from).collect();
         assert_eq!(took, held_up);

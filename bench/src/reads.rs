@@ -131,7 +131,7 @@ async fn compare(
             }
         }
     }
-    let ((at_small, mut small_each), (at_large, mut large_each), (_, mut bare_each)) = (at_small, at_large, at_bare);
+    let ((at_small, small_each), (at_large, large_each), (_, bare_each)) = (at_small, at_large, at_bare);
     let beside = || format!("at {} crossings", plan.small);
     let slower = median(at_small.iter().zip(&at_large).map(|(small, large)| small / large).collect());
     let counts = Figure::new(format!("{name}: counts at {} crossings", plan.large), median(at_large), "reads/s");

@@ -28,7 +28,7 @@ pub(crate) async fn told(program: &Program, plan: &Plan) -> Result<Vec<Figure>> 
     let (busy, own_busy) = (served.busy_s()?, busy_s("self")?);
     let rate = Rate { start: Instant::now() + Duration::from_millis(100), per_s: PER_S };
     let enter = rate.ask(CROSSINGS, 1, || Connection::to(served.address), enter);
-    let (mut each, _) = tokio::try_join!(crowd.hear(rate, CROSSINGS), enter)?;
+    let (each, _) = tokio::try_join!(crowd.hear(rate, CROSSINGS), enter)?;
     let us = |s: f64| s * 1e6 / clients as f64 / CROSSINGS as f64;
     let (busy, own_busy) = (us(served.busy_s()? - busy), us(busy_s("self")? - own_busy));
     let [one, socket] = crowd.weigh(&served)?;

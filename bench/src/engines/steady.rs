@@ -30,8 +30,8 @@ pub(super) async fn visible(engines: &Engines<'_>, plan: &Plan) -> Result<Vec<Fi
     let load = Load::start(engines, "steady", plan.reporting_dpus).await?;
     load.served.put_topology(&rooms(PROBES, "probe-", "")).await?;
     let heard = Heard::start(&load.path)?;
-    let mut light = shown(&load, &heard, 0, LIGHT_PER_S, plan.steady_s).await?;
-    let mut full = shown(&load, &heard, light.each.len(), PER_S, plan.steady_s).await?;
+    let light = shown(&load, &heard, 0, LIGHT_PER_S, plan.steady_s).await?;
+    let full = shown(&load, &heard, light.each.len(), PER_S, plan.steady_s).await?;
     heard.stop()?;
     load.check().await?;
     let a_quarter = || format!("at {LIGHT_PER_S} a second");

@@ -33,7 +33,7 @@ pub(super) async fn told(engines: &Engines<'_>, plan: &Plan) -> Result<Vec<Figur
     let [one, socket] = crowd.weigh(&load.served)?;
     let from = Load::soon();
     let rate = Rate { start: from, per_s: PER_S as f64 };
-    let (taken, (mut each, mut heard_each)) =
+    let (taken, (each, heard_each)) =
         tokio::try_join!(load.run(from, LIGHT_PER_S, PER_S, for_s), entered(&load, &heard, &mut crowd, rate, 1, PER_S * for_s),)?;
     heard.stop()?;
     load.check().await?;
