@@ -26,6 +26,18 @@ impl Aim {
             Self::AtMost(most) => format!("<= {}", number(most)),
         }
     }
+
+    fn judge(self, value: f64) -> String {
+        format!("{}: {}", self.text(), self.verdict(value))
+    }
+
+    fn verdict(self, value: f64) -> &'static str {
+        if self.met(value) { "met" } else { "MISSED" }
+    }
+
+    fn to_json(self, value: f64) -> Value {
+        json!({ "aim": self.text(), "met": self.met(value) })
+    }
 }
 
 /// One measured number.
@@ -39,11 +51,13 @@ pub(crate) struct Figure {
     /// What it compares with, in the same unit, measured in the same run.
     pub(crate) beside: Option<(String, f64)>,
     pub(crate) aim: Option<Aim>,
+    /// What it would be at best.
+    stretch: Option<Aim>,
 }
 
 impl Figure {
     pub(crate) fn new(name: impl Into<String>, value: f64, unit: &'static str) -> Self {
-        let figure = Self { id: None, name: name.into(), value, unit, beside: None, aim: None };
+        let figure = Self { id: None, name: name.into(), value, unit, beside: None, aim: None, stretch: None };
         println!("  {}: {} {unit}", figure.name, number(value));
         figure
     }
@@ -59,26 +73,45 @@ impl Figure {
     pub(crate) fn aim(self, aim: Aim) -> Self {
         Self { aim: Some(aim), ..self }
     }
+
+    pub(crate) fn stretch(self, stretch: Aim) -> Self {
+        Self { stretch: Some(stretch), ..self }
+    }
+
+    /// What it should be and would be at best, and whether it is.
+    fn judged(&self) -> String {
+        let one = |what, aim: Option<Aim>| aim.map(|aim| format!("{what}{}", aim.judge(self.value)));
+        [one("", self.aim), one("stretch ", self.stretch)].into_iter().flatten().collect::<Vec<_>>().join("; ")
+    }
 }
 
 /// Prints the table.
 pub(crate) fn print(figures: &[Figure]) {
     println!("| figure | measured | compared with | ratio | aim |\n| --- | ---: | --- | ---: | --- |");
-    for Figure { name, value, unit, beside, aim, .. } in figures {
+    for figure in figures {
+        let Figure { name, value, unit, beside, .. } = figure;
         let (with, ratio) = beside
             .as_ref()
             .map_or_else(Default::default, |(what, other)| (format!("{what}: {} {unit}", number(*other)), format!("{:.2}", value / other)));
-        let aim = aim.map_or_else(String::new, |aim| format!("{}: {}", aim.text(), if aim.met(*value) { "met" } else { "MISSED" }));
-        println!("| {name} | {} {unit} | {with} | {ratio} | {aim} |", number(*value));
+        println!("| {name} | {} {unit} | {with} | {ratio} | {} |", number(*value), figure.judged());
     }
+}
+
+/// What one figure should be, and whether it is at each of some sizes.
+pub(crate) fn judge_each(sizes: &[&Figure]) -> String {
+    let Some(aim) = sizes.last().and_then(|figure| figure.aim) else { return String::new() };
+    let verdicts: Vec<_> = sizes.iter().map(|figure| aim.verdict(figure.value)).collect();
+    format!("{}: {}", aim.text(), verdicts.join(", "))
 }
 
 /// The figures as JSON.
 pub(crate) fn to_json(figures: &[Figure]) -> Vec<Value> {
     let one = |figure: &Figure| {
         let beside = figure.beside.as_ref().map(|(what, value)| json!({ "what": what, "value": value, "ratio": figure.value / value }));
-        let aim = figure.aim.map(|aim| json!({ "aim": aim.text(), "met": aim.met(figure.value) }));
-        json!({ "id": figure.id, "name": figure.name, "value": figure.value, "unit": figure.unit, "beside": beside, "aim": aim })
+        let [aim, stretch] = [figure.aim, figure.stretch].map(|aim| aim.map(|aim| aim.to_json(figure.value)));
+        json!({
+            "id": figure.id, "name": figure.name, "value": figure.value, "unit": figure.unit, "beside": beside, "aim": aim, "stretch": stretch,
+        })
     };
     figures.iter().map(one).collect()
 }

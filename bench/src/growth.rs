@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 
 use crate::args::Plan;
-use crate::figure::{Figure, number, to_json};
+use crate::figure::{Figure, judge_each, number, to_json};
 
 /// The sizes, as parts of the largest.
 const SIZES: [usize; 3] = [100, 10, 1];
@@ -59,12 +59,12 @@ pub(crate) fn print(steps: &[Step]) -> Result<()> {
     );
     println!("DPUs that report: {}", of(&|plan| plan.reporting_dpus));
     println!("clients that watch: {}; rooms counted now: {}\n", of(&|plan| plan.watchers), of(&|plan| plan.now_rooms));
-    println!("| figure, as named at the largest | 1x | 10x | 100x | 100x / 1x |\n| --- | ---: | ---: | ---: | ---: |");
+    println!("| figure, as named at the largest | 1x | 10x | 100x | 100x / 1x | aim |\n| --- | ---: | ---: | ---: | ---: | --- |");
     for (n, Figure { name, unit, .. }) in last.figures.iter().enumerate() {
-        let values: Vec<f64> = steps.iter().filter_map(|step| Some(step.figures.get(n)?.value)).collect();
-        let cells = values.iter().map(|value| number(*value)).collect::<Vec<_>>().join(" | ");
-        let grown = values.first().zip(values.last()).map_or(f64::NAN, |(small, large)| large / small);
-        println!("| {name}, {unit} | {cells} | {grown:.2} |");
+        let sizes: Vec<&Figure> = steps.iter().filter_map(|step| step.figures.get(n)).collect();
+        let cells = sizes.iter().map(|figure| number(figure.value)).collect::<Vec<_>>().join(" | ");
+        let grown = sizes.first().zip(sizes.last()).map_or(f64::NAN, |(small, large)| large.value / small.value);
+        println!("| {name}, {unit} | {cells} | {grown:.2} | {} |", judge_each(&sizes));
     }
     Ok(())
 }

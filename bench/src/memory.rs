@@ -25,7 +25,7 @@ pub(crate) async fn reported(program: &Program, plan: &Plan) -> Result<Vec<Figur
     let dpus = fleet.dpus;
     Ok(vec![
         Figure::new("memory, idle", idle_mb, "MB").id("idle_memory"),
-        Figure::new(format!("memory over idle, {dpus} DPUs reported"), reported_mb - idle_mb, "MB").aim(Aim::AtMost(100.0)),
+        Figure::new(format!("memory over idle, {dpus} DPUs reported"), reported_mb - idle_mb, "MB").aim(Aim::AtMost(60.0)),
         Figure::new(format!("memory over idle, {dpus} DPUs reported and hung over {dpus} doorways"), hung_mb - idle_mb, "MB")
             .id("hung_memory"),
     ])

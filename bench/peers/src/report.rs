@@ -29,6 +29,8 @@ const SUMMED: usize = 10_000_000;
 struct Aim {
     what: String,
     least: f64,
+    /// What it would be at best.
+    stretch: Option<f64>,
     ratio: f64,
 }
 
@@ -54,17 +56,17 @@ impl Report {
     }
 
     fn aims(&self) -> Vec<Aim> {
-        let rate = |who, least| {
+        let rate = |who, least, stretch| {
             let ratio = self.faster(ours::CASSANDRA, self.of(who)?)?;
-            Some(Aim { what: format!("{} as fast as {who}", ours::CASSANDRA), least, ratio })
+            Some(Aim { what: format!("{} as fast as {who}", ours::CASSANDRA), least, stretch, ratio })
         };
         // The aim is for so many, the more the longer a sum takes.
         let sums = |one: &&Stored| one.doorways == 1 && one.crossings >= SUMMED && (one.who, one.since) == (First::NAME, Since::Beginning);
         let sum = self.stored.iter().find(sums).and_then(|one| {
             let what = format!("a count of one doorway as fast as the sum of its {} crossings", one.crossings);
-            Some(Aim { what, least: 1_000.0, ratio: self.longer_over(stored::EMBEDDED, one)? })
+            Some(Aim { what, least: 1_000.0, stretch: None, ratio: self.longer_over(stored::EMBEDDED, one)? })
         });
-        [rate(First::NAME, 5.0), rate(streams::NAME, 1.0), sum].into_iter().flatten().collect()
+        [rate(First::NAME, 5.0, None), rate(streams::NAME, 1.0, Some(5.0)), sum].into_iter().flatten().collect()
     }
 
     /// Prints the tables.
@@ -102,8 +104,10 @@ impl Report {
             );
         }
         println!();
-        for Aim { what, least, ratio } in self.aims() {
-            println!("{what}: {ratio:.2} times, aim >= {least}: {}", if ratio >= least { "met" } else { "MISSED" });
+        for Aim { what, least, stretch, ratio } in self.aims() {
+            let judge = |least: f64| format!(">= {least}: {}", if ratio >= least { "met" } else { "MISSED" });
+            let stretch = stretch.map_or_else(String::new, |stretch| format!("; stretch {}", judge(stretch)));
+            println!("{what}: {ratio:.2} times, aim {}{stretch}", judge(least));
         }
     }
 
@@ -123,10 +127,10 @@ impl Report {
                 "p50_by_embedded": self.longer_over(stored::EMBEDDED, one), "p50_by_cassandra": self.longer_over(ours::CASSANDRA, one),
             })
         });
-        let aims = self
-            .aims()
-            .into_iter()
-            .map(|Aim { what, least, ratio }| json!({ "what": what, "ratio": ratio, "aim": format!(">= {least}"), "met": ratio >= least }));
+        let aims = self.aims().into_iter().map(|Aim { what, least, stretch, ratio }| {
+            let stretch = stretch.map(|stretch| json!({ "aim": format!(">= {stretch}"), "met": ratio >= stretch }));
+            json!({ "what": what, "ratio": ratio, "aim": format!(">= {least}"), "met": ratio >= least, "stretch": stretch })
+        });
         json!({ "backlog": backlog.collect::<Vec<_>>(), "stored": stored.collect::<Vec<_>>(), "aims": aims.collect::<Vec<_>>() })
     }
 }
