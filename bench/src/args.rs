@@ -60,19 +60,21 @@ pub(crate) struct Args {
 /// What can be measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Part {
-    /// Posts of one crossing
+    /// Posts of one crossing: as many as get through, then at a fixed rate
     Singles,
     /// Bodies of 1,000 crossings of as many DPUs
     Spread,
     /// Memory when 100,000 DPUs have reported
     Memory,
+    /// Disk that crossings take which are not sealed yet
+    Disk,
     /// Clients that watch a count; on engines from Kafka to its event
     Watchers,
     /// Counts of now, and bare HTTP
     Now,
     /// Posts and counts of now, yesterday and any instant at once; on engines crossings from Kafka and such counts
     Mixed,
-    /// Bodies of 1,000 crossings of one DPU, and counts at two sizes
+    /// Bodies of 1,000 crossings of one DPU, what they take sealed, and counts at two sizes
     Reads,
     /// On engines: a backlog of 100,000 DPUs, and the same rows by the bare driver
     Backlog,
@@ -92,7 +94,7 @@ impl Args {
         let on_engines = match part {
             Part::Watchers | Part::Mixed => None,
             Part::Backlog | Part::Fold | Part::Steady | Part::Lookups | Part::Walk => Some(true),
-            Part::Singles | Part::Spread | Part::Memory | Part::Now | Part::Reads => Some(false),
+            Part::Singles | Part::Spread | Part::Memory | Part::Disk | Part::Now | Part::Reads => Some(false),
         };
         on_engines.is_none_or(|on_engines| on_engines == self.kafka.is_some()) && (self.only.is_empty() || self.only.contains(&part))
     }
@@ -123,7 +125,7 @@ pub(crate) struct Plan {
     pub now_rooms: usize,
     /// How long half of the load lasts, in s.
     pub half_load_s: usize,
-    /// How long posts and counts come at once, in s.
+    /// How long posts come at a fixed rate, and then counts beside them, in s.
     pub mixed_s: usize,
     /// Clients that watch a count.
     pub watchers: usize,
@@ -190,7 +192,7 @@ impl Plan {
         } = self;
         format!(
             "settings: {connections} connections, {lanes} lanes; {large} crossings in bodies of one DPU, {spread} in bodies of 1,000 DPUs, \
-             {singles} one by one;\n  {rounds} rounds of {reads} reads at {small} and {large} crossings, of {now_rooms} rooms now; {half_load_s} s at half of a load, {mixed_s} s of all at once; \
+             {singles} one by one;\n  {rounds} rounds of {reads} reads at {small} and {large} crossings, of {now_rooms} rooms now; {half_load_s} s at half of a load, {mixed_s} s of posts at a fixed rate, and of all at once; \
              {reporting_dpus} DPUs for memory; {watchers} clients watch;\n  on engines: \
              backlogs of {backlog} and {fold}, {steady_s} s of a steady load, {rounds} rounds of {lookups} counts, \
              a history of {walk}"

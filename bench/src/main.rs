@@ -9,6 +9,7 @@ mod bare_served;
 mod client;
 mod cql;
 mod crowd;
+mod disk;
 mod engines;
 mod figure;
 mod fleet;
@@ -97,6 +98,9 @@ async fn measure(program: &Program, args: &Args, plan: &Plan) -> Result<Vec<Figu
     }
     if args.wants(Part::Memory) {
         figures.extend(memory::reported(program, plan).await?);
+    }
+    if args.wants(Part::Disk) {
+        figures.extend(disk::unsealed(program, plan).await?);
     }
     if args.wants(Part::Watchers) {
         figures.extend(watchers::told(program, plan).await?);
