@@ -78,7 +78,7 @@ impl Connection {
     }
 
     /// Posts reports, all of which must be new.
-    async fn post(&mut self, post: &Post) -> Result<()> {
+    pub(crate) async fn post(&mut self, post: &Post) -> Result<()> {
         let body = self.succeed(&post.bytes).await?;
         if body.starts_with(&format!(r#"{{"accepted":{},"duplicate":0,"#, post.crossings)) {
             return Ok(());

@@ -10,16 +10,12 @@ use crate::asked::{Asked, DPUS, KINDS};
 use crate::client::{Connection, post_all, request};
 use crate::figure::{Aim, Figure};
 use crate::fleet::{Fleet, report};
-use crate::ingest::{BATCH, bodies};
+use crate::ingest::{BATCH, OPEN, POSTS_PER_S, bodies};
 use crate::rate::Rate;
 use crate::served::{Program, Served};
 
-/// Posts a second: 100,000 DPUs that see somebody once a minute.
-const POSTS_PER_S: usize = 1_700;
 /// Counts a second of each kind.
 const EACH_PER_S: usize = 300;
-/// Connections that post: as many as never wait for each other, unless an answer is late.
-const OPEN: usize = 50;
 
 /// The load, from when each was due; then every count is compared once more.
 pub(crate) async fn measured(program: &Program, plan: &Plan) -> Result<Vec<Figure>> {
