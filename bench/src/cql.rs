@@ -24,6 +24,11 @@ where
     Ok(session.query_iter(text, ()).await?.rows_stream::<R>()?.try_collect().await?)
 }
 
+/// The first value of an answer of one column.
+pub(crate) async fn first(session: &Session, text: &str) -> Result<Option<String>> {
+    Ok(all::<(String,)>(session, text).await?.into_iter().next().map(|(value,)| value))
+}
+
 /// By its counters, how many entered and exited at each DPU whose id is `prefix` and a number, by that.
 pub(crate) async fn totals(session: &Session, keyspace: &str, prefix: &str) -> Result<Vec<(usize, i64, i64)>> {
     let text = format!(

@@ -54,13 +54,16 @@ fn run(args: &Args) -> Result<()> {
     }
     let plan = Plan::of(args);
     let program = Program::find(args)?;
-    let machine = machine::describe(&program)?;
-    println!("{}\n{}\n", machine.text(), plan.text());
+    let mut machine = machine::describe(&program)?;
     // One thread: the client is to cost the server little of the two or more cores they share. The bare driver that is
     // compared with a consumer on engines has as many threads as that.
     let on_engines = args.kafka.is_some();
     let mut runtime = if on_engines { Builder::new_multi_thread() } else { Builder::new_current_thread() };
     let runtime = runtime.enable_all().build()?;
+    if let Some(store) = &args.store {
+        machine = machine.against(runtime.block_on(machine::engines(store))?);
+    }
+    println!("{}\n{}\n", machine.text(), plan.text());
     let write = |all: Value| match &args.json {
         Some(file) => std::fs::write(file, format!("{all:#}\n")).with_context(|| format!("cannot write {}", file.display())),
         None => Ok(()),

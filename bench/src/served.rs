@@ -38,6 +38,11 @@ impl Program {
         Ok(Self { path: std::env::current_exe()?, folder: self.folder.clone(), lanes: self.lanes })
     }
 
+    /// Where temporary stores go.
+    pub(crate) fn stores(&self) -> &Path {
+        &self.folder
+    }
+
     /// A folder that is gone when dropped.
     pub(crate) fn folder(&self) -> Result<TempDir> {
         tempfile::Builder::new().prefix("bench-").tempdir_in(&self.folder).context("no temporary folder can be made")

@@ -119,8 +119,7 @@ impl Cluster {
 
     /// What it says it is.
     pub(crate) fn version(&self) -> Result<String> {
-        let version: String = connect(&self.socket, "postgres")?.query_one("SHOW server_version", &[])?.get(0);
-        Ok(format!("PostgreSQL {version}"))
+        Ok(connect(&self.socket, "postgres")?.query_one("SHOW server_version", &[])?.get(0))
     }
 
     /// The settings that are not its defaults.

@@ -70,12 +70,12 @@ fn run(mut args: Args) -> Result<()> {
     on_disk(folder.path())?;
     args.folder = Some(folder.path().to_owned());
     let program = Program::find(&args)?;
-    let machine = machine::describe(&program)?;
     let runtime = Builder::new_multi_thread().enable_all().build()?;
     let cluster = Cluster::start(&cluster::programs(folder.path())?, &folder.path().join("postgres"))?;
-    let versions = format!("Kafka and Kafka Streams 4.1.0, Cassandra 5.0, {}", cluster.version()?);
+    let machine = machine::describe(&program)?.against(runtime.block_on(machine::engines(&args.store))?);
+    let machine = machine.against([(streams::NAME, streams::version(&args.streams)), ("PostgreSQL", Some(cluster.version()?))]);
     let settings: Vec<String> = cluster.settings().iter().map(|(name, value)| format!("{name}={value}")).collect();
-    println!("{}\nbeside {versions}\n{}\nPostgreSQL: {}\n", machine.text(), plan.text(), settings.join(" "));
+    println!("{}\n{}\nPostgreSQL: {}\n", machine.text(), plan.text(), settings.join(" "));
     let report = measure(&args, &plan, &program, &runtime, &cluster, folder.path())?;
     cluster.stop();
     println!();
@@ -83,7 +83,7 @@ fn run(mut args: Args) -> Result<()> {
     println!("\nEvery DPU's totals and every count were compared with ground truth, repeats among what was sent: all are right.");
     if let Some(file) = &args.json {
         let all = json!({
-            "machine": machine.to_json(), "versions": versions, "settings": plan.to_json(), "postgres": settings, "figures": report.to_json(),
+            "machine": machine.to_json(), "settings": plan.to_json(), "postgres": settings, "figures": report.to_json(),
         });
         std::fs::write(file, format!("{all:#}\n")).with_context(|| format!("cannot write {}", file.display()))?;
     }

@@ -22,6 +22,13 @@ pub(crate) const NAME: &str = "Kafka Streams";
 const PATIENCE: Duration = Duration::from_secs(120);
 const LOOK: Duration = Duration::from_millis(50);
 
+/// Of the library that runs.
+pub(crate) fn version(classes: &Path) -> Option<String> {
+    let jars = std::fs::read_dir(classes.join("jars")).ok()?.flatten();
+    let names = jars.filter_map(|jar| jar.file_name().into_string().ok());
+    names.filter_map(|name| Some(name.strip_prefix("kafka-streams-")?.strip_suffix(".jar")?.to_owned())).next()
+}
+
 /// A running instance.
 struct Streams {
     process: Process,

@@ -106,6 +106,12 @@ impl Kafka {
         &self.brokers
     }
 
+    /// The version the brokers say they are; they tell it to no client.
+    #[must_use]
+    pub fn version(&self) -> Option<String> {
+        self.brokers.first()?.word_after("Kafka version: ")
+    }
+
     /// Runs a line with one of the scripts Kafka comes with, such as `kafka-topics.sh --bootstrap-server ... --list`, and
     /// returns what it said. Words are divided by spaces.
     ///

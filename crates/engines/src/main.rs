@@ -10,7 +10,8 @@ const USAGE: &str = "usage: engines up [--brokers 0|1|3] [--nodes 0|1|3]
 
 Starts Kafka (1 broker unless told otherwise) and Cassandra (1 node) on free ports of this machine. `up` says where
 they are and leaves them running until Ctrl-C. `run` runs a command that finds them in HEADCOUNT_KAFKA and
-HEADCOUNT_STORE, and ends with it. Nothing of them stays. The first time, Maven fetches their jars.";
+HEADCOUNT_STORE, and Kafka's version in HEADCOUNT_KAFKA_VERSION, and ends with it. Nothing of them stays. The first time,
+Maven fetches their jars.";
 
 /// How often the engines are looked after.
 const LOOK: Duration = Duration::from_secs(1);
@@ -101,7 +102,8 @@ impl Engines {
     fn run(&self, command: &[String]) -> Result<ExitCode, EngineError> {
         let Some((program, arguments)) = command.split_first() else { return Ok(ExitCode::FAILURE) };
         let variables = self.settings().into_iter().map(|(name, value)| (format!("HEADCOUNT_{}", name.to_uppercase()), value));
-        let status = Command::new(program).args(arguments).envs(variables).status();
+        let version = self.kafka.as_ref().and_then(Kafka::version).map(|version| ("HEADCOUNT_KAFKA_VERSION", version));
+        let status = Command::new(program).args(arguments).envs(variables).envs(version).status();
         let status = status.map_err(|source| EngineError::Io { doing: "running", path: program.into(), source })?;
         Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
     }

@@ -140,6 +140,12 @@ impl Node {
         Ok(())
     }
 
+    /// The word that follows the first place where it said something.
+    pub(crate) fn word_after(&self, part: &str) -> Option<String> {
+        let said = String::from_utf8_lossy(&self.said()).into_owned();
+        Some(said.split_once(part)?.1.split_whitespace().next()?.to_owned())
+    }
+
     /// Its whole log.
     fn said(&self) -> Vec<u8> {
         std::fs::read(&self.log).unwrap_or_default()

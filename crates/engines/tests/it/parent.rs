@@ -56,12 +56,12 @@ fn a_command_finds_the_engines_and_its_status_is_passed_on() {
     if there(engines::prepare()).is_none() {
         return;
     }
-    let script = ["run", "--nodes", "0", "--", "sh", "-c", "echo kafka is at $HEADCOUNT_KAFKA; exit 3"];
+    let script = ["run", "--nodes", "0", "--", "sh", "-c", "echo kafka $HEADCOUNT_KAFKA_VERSION is at $HEADCOUNT_KAFKA; exit 3"];
     let output = Command::new(env!("CARGO_BIN_EXE_engines")).args(script).output().unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(3), "{said}");
     let address = said.split("answers on ").nth(1).unwrap().split(',').next().unwrap();
-    assert!(said.contains(&format!("kafka is at {address}\n")), "{said}");
+    assert!(said.contains(&format!("kafka 4.1.0 is at {address}\n")), "{said}");
     assert!(!Path::new(said.split("logs in ").nth(1).unwrap().lines().next().unwrap()).exists());
 }
 
