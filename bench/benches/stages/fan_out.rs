@@ -1,20 +1,25 @@
-//! One change told to all who watch the space. Time is virtual, so that the pace at which a space is told takes none.
+//! One change told to all who watch the space, as the events of their answers' bodies: all but the sockets. Time is virtual,
+//! so that the pace at which a space is told takes none.
 
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use api::{App, Feed, HttpMetrics, Manners, app};
 use criterion::{BenchmarkId, Criterion, Throughput};
-use futures_util::{Stream, StreamExt};
+use http_body_util::{BodyExt, Empty};
+use hyper::body::{Body, Bytes};
+use hyper::{Request, StatusCode};
+use ingest::{EmbeddedConfig, EmbeddedIntake, Metrics};
 use occupancy::ledger::{Change, Counters};
 use prometheus::Registry;
-use query::{News, TELL_EVERY, Watch};
+use query::{Query, TELL_EVERY, Watch};
 use store::{Ledgers, MemoryStore};
 use tokio::runtime::Builder;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tower::ServiceExt;
 
-use crate::site::{dpu, next_commit, query, room, seen};
+use crate::site::{after, dpu, next_commit, query, room, seen};
 
 pub(crate) fn bench(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("a change, told to all who watch");
@@ -34,14 +39,17 @@ fn told(watchers: u32, times: u64) -> Duration {
     let store = Arc::new(MemoryStore::new());
     let times = usize::try_from(times).unwrap();
     let query = Arc::new(query(&runtime, store.clone(), times + 1));
-    let watch = Watch::new(query, watchers, &Registry::new()).unwrap();
+    let watch = Arc::new(Watch::new(query.clone(), watchers, &Registry::new()).unwrap());
     let mut counters = [Counters::default()];
     let told = async {
+        let routes = app(routed(store.clone(), query, watch.clone()).await);
         let (hear, mut heard) = mpsc::channel(watchers as usize);
         let mut tasks = JoinSet::new();
         for _ in 0..watchers {
-            let news = watch.subscribe(&[room(0)]).await.unwrap().into_stream();
-            tasks.spawn(tell_on(news, hear.clone()));
+            let request = Request::get(format!("/v1/live?space={}", room(0))).body(Empty::<Bytes>::new()).unwrap();
+            let answer = routes.clone().oneshot(request).await.unwrap();
+            assert_eq!(answer.status(), StatusCode::OK);
+            tasks.spawn(tell_on(answer.into_body(), hear.clone()));
         }
         all_hear(&mut heard, watchers, 0).await;
         let mut took = Duration::ZERO;
@@ -64,14 +72,38 @@ fn told(watchers: u32, times: u64) -> Duration {
     })
 }
 
-/// One who watches, as a connection of the server does.
-async fn tell_on(news: impl Stream<Item = News>, hear: mpsc::Sender<i64>) {
-    let mut news = pin!(news);
-    while let Some(news) = news.next().await {
-        if let News::Count(count) = news {
-            hear.send(count.entered + count.exited).await.unwrap();
+/// The routes' state, over a store and those who watch it.
+async fn routed(store: Arc<MemoryStore>, query: Arc<Query>, watch: Arc<Watch>) -> App {
+    let (registry, now) = (Registry::new(), after(0));
+    let metrics = Metrics::new(&registry).unwrap();
+    let intake = EmbeddedIntake::start(EmbeddedConfig::default(), store, None, Arc::new(move || now), metrics).await.unwrap();
+    App {
+        query,
+        watch,
+        intake: Arc::new(intake),
+        feed: Arc::new(Feed::default),
+        metrics: HttpMetrics::new(&registry).unwrap(),
+        version: "bench",
+        started_at: now,
+        timeout_ms: 10_000,
+        manners: Manners::default(),
+    }
+}
+
+/// One who watches, as a connection of the server does: how many crossings each event tells of.
+async fn tell_on(mut told: impl Body<Data = Bytes, Error: std::fmt::Debug> + Unpin, hear: mpsc::Sender<i64>) {
+    while let Some(frame) = told.frame().await {
+        let event = frame.unwrap().into_data().unwrap();
+        let event = std::str::from_utf8(&event).unwrap();
+        if let Some(entered) = number(event, "\"entered\":") {
+            hear.send(entered + number(event, "\"exited\":").unwrap()).await.unwrap();
         }
     }
+}
+
+/// The number that follows a key.
+fn number(event: &str, key: &str) -> Option<i64> {
+    event.split_once(key)?.1.split_once(',')?.0.parse().ok()
 }
 
 /// Until as many have heard of so many crossings.
