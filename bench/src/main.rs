@@ -24,6 +24,7 @@ mod rate;
 mod reads;
 mod served;
 mod watchers;
+mod weighed;
 
 use std::process::ExitCode;
 

@@ -32,6 +32,8 @@ mod machine;
 #[allow(dead_code, reason = "that program uses the rest")]
 #[path = "../../src/served.rs"]
 mod served;
+#[path = "../../src/weighed.rs"]
+mod weighed;
 
 use std::path::Path;
 use std::process::ExitCode;

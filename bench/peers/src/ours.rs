@@ -1,7 +1,5 @@
 //! Headcount itself: into Cassandra, and embedded.
 
-use std::path::Path;
-
 use anyhow::{Context, Result, bail};
 use scylla::client::session::Session;
 use serde_json::Value;
@@ -15,6 +13,7 @@ use crate::fleet::{Fleet, rooms};
 use crate::report::Measured;
 use crate::served::{Program, Served, disk_bytes};
 use crate::topic::Topic;
+use crate::weighed::on_disk;
 
 pub(crate) const CASSANDRA: &str = "headcount, Kafka -> Cassandra";
 pub(crate) const EMBEDDED: &str = "headcount, Kafka -> embedded";
@@ -55,7 +54,7 @@ impl Ours<'_> {
             |consumer| self.topic.await_taken(&name, self.plan, || consumer.busy_s().map(drop)),
             |served| self.questions().of_headcount(self.runtime, CASSANDRA, served.address),
         )?;
-        let disk_bytes = self.runtime.block_on(async { on_disk(&connect(cluster).await?, &name).await })?;
+        let disk_bytes = self.runtime.block_on(async { anyhow::Ok(on_disk(&connect(cluster).await?, &name).await?.values().sum()) })?;
         Ok(Measured { who: CASSANDRA, crossings_per_s, took, disk_bytes })
     }
 
@@ -127,29 +126,4 @@ async fn check_campus(served: &Served, fleet: &Fleet) -> Result<()> {
     let found = (number("entered")? + number("exited")?, number("raw")?);
     let right = (i64::try_from(fleet.crossings())?, (0..fleet.dpus).map(|dpu| fleet.net_before(dpu, fleet.span_ms())).sum());
     if found == right { Ok(()) } else { bail!("WRONG COUNT: {EMBEDDED}: {found:?} crossings and net, but {right:?} are right") }
-}
-
-/// What a keyspace takes on disk, in bytes, once all of it is written there; on a cluster of this machine.
-async fn on_disk(session: &Session, keyspace: &str) -> Result<u64> {
-    let tables =
-        cql::all::<(String,)>(session, &format!("SELECT table_name FROM system_schema.tables WHERE keyspace_name = '{keyspace}'")).await?;
-    let folders = cql::all::<(String,)>(session, "SELECT value FROM system_views.settings WHERE name = 'data_file_directories'").await?;
-    let folders = folders.first().context("Cassandra does not tell its folders")?.0.clone();
-    // Without its own tools nothing else has it write out what is in memory.
-    for (table,) in &tables {
-        session.query_unpaged(format!("ALTER TABLE {keyspace}.{table} WITH memtable_flush_period_in_ms = 500"), ()).await?;
-    }
-    let size = || {
-        let folders = folders.trim_matches(['[', ']']).split(", ").map(|folder| Path::new(folder).join(keyspace));
-        folders.map(|folder| disk_bytes(&folder)).sum::<Result<u64>>()
-    };
-    let mut before = size()?;
-    loop {
-        tokio::time::sleep(std::time::Duration::from_secs(3)).await;
-        let now = size()?;
-        if now == before && now > 0 {
-            return Ok(now);
-        }
-        before = now;
-    }
 }

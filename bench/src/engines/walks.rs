@@ -1,19 +1,20 @@
 //! A page of history that walks two million crossings, beside the same rows read by the driver alone.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use occupancy::id::DpuId;
 use occupancy::time::DAY_MS;
 use scylla::value::{CqlTimestamp, CqlVarint};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Engines, SLOTS, send_gathered, until_taken_in};
 use crate::args::Plan;
 use crate::client::{Connection, request};
 use crate::cql;
 use crate::figure::{Aim, Figure};
-use crate::fleet::Fleet;
+use crate::fleet::{Fleet, seen};
+use crate::weighed::on_disk;
 
 /// DPUs around one campus.
 const DPUS: usize = 100;
@@ -21,9 +22,8 @@ const DPUS: usize = 100;
 const GATHERED: usize = 100;
 /// The columns a walk reads.
 type Row = (CqlTimestamp, CqlVarint, CqlVarint, i8, i64, i64, CqlTimestamp);
-/// What is on disk has settled once it is the same this long after; and when it must have.
-const SETTLES: Duration = Duration::from_secs(5);
-const PATIENCE: Duration = Duration::from_secs(120);
+/// A bucket of the page.
+const HOUR_MS: i64 = 3_600_000;
 /// After how long a request is given up, in s.
 const REQUEST_S: f64 = 30.0;
 
@@ -49,7 +49,7 @@ pub(super) async fn walked(engines: &Engines<'_>, plan: &Plan) -> Result<Vec<Fig
     let start = Instant::now();
     connection.succeed(&get).await?;
     let kept_s = start.elapsed().as_secs_f64();
-    let disk = disk_bytes(engines, &path.keyspace).await? / fleet.crossings() as f64;
+    let disk = on_disk(&engines.session, &path.keyspace).await?.values().sum::<u64>() as f64 / fleet.crossings() as f64;
     let figures = vec![
         Figure::new("history: one page", took_s, "s").beside("the same rows by the bare driver", driver_s).aim(Aim::AtMost(REQUEST_S)),
         Figure::new("history: crossings walked", fleet.crossings() as f64 / took_s, "crossings/s"),
@@ -61,34 +61,28 @@ pub(super) async fn walked(engines: &Engines<'_>, plan: &Plan) -> Result<Vec<Fig
     Ok(figures)
 }
 
-/// All of it stands in one page, and no more.
+/// All of it stands in one page, each crossing in its hour, and no more.
 fn check(history: &Value, fleet: &Fleet) -> Result<()> {
     let buckets = history.get("buckets").and_then(Value::as_array).context("a history without buckets")?;
-    let number = |bucket: &Value, key| bucket.get(key).and_then(Value::as_u64).unwrap_or_default();
-    let seen: u64 = buckets.iter().map(|bucket| number(bucket, "entered") + number(bucket, "exited")).sum();
-    if history.get("next").is_some_and(Value::is_null) && usize::try_from(seen)? == fleet.crossings() {
-        return Ok(());
+    let mut hours = vec![(0_u64, 0_u64); usize::try_from((fleet.span_ms() - 1) / HOUR_MS + 1)?];
+    let beginning_ms = Fleet::instant(0)?.ms();
+    for seen in (0..fleet.dpus).flat_map(|dpu| (0..fleet.per_dpu).map(move |k| seen(dpu, k))) {
+        let hour = hours.get_mut(usize::try_from((seen.at_ms - beginning_ms) / HOUR_MS)?).context("a crossing after the last hour")?;
+        *(if seen.direction > 0 { &mut hour.0 } else { &mut hour.1 }) += 1;
     }
-    bail!("WRONG HISTORY: {seen} of {} crossings in a page, next {:?}", fleet.crossings(), history.get("next"))
-}
-
-/// What a keyspace takes on disk once all of it is there, of every table the MiB begun.
-async fn disk_bytes(engines: &Engines<'_>, keyspace: &str) -> Result<f64> {
-    for table in ["crossings", "dpu_openings", "dpu_counters", "dpus"] {
-        let flush = format!("ALTER TABLE {keyspace}.{table} WITH memtable_flush_period_in_ms = 1000");
-        engines.session.query_unpaged(flush, ()).await?;
+    if buckets.len() != hours.len() || !history.get("next").is_some_and(Value::is_null) {
+        bail!("WRONG HISTORY: {} of {} hours in a page, next {:?}", buckets.len(), hours.len(), history.get("next"));
     }
-    let usage = format!("SELECT mebibytes FROM system_views.disk_usage WHERE keyspace_name = '{keyspace}'");
-    let (mut before, begun) = (0, Instant::now());
-    while begun.elapsed() < PATIENCE {
-        tokio::time::sleep(SETTLES).await;
-        let now = cql::all::<(i64,)>(&engines.session, &usage).await?.iter().map(|(mebibytes,)| mebibytes).sum::<i64>();
-        if now > 0 && now == before {
-            return Ok((now << 20) as f64);
+    for ((bucket, (entered, exited)), hour) in buckets.iter().zip(hours).zip(0..) {
+        let (start_ms, end_ms) = (hour * HOUR_MS, fleet.span_ms().min((hour + 1) * HOUR_MS));
+        let right = json!([Fleet::instant(start_ms)?.to_string(), entered, exited, fleet.raw(None, end_ms - 1)]);
+        let of = |place| bucket.pointer(place).cloned().unwrap_or_default();
+        let found = json!([of("/start"), of("/entered"), of("/exited"), of("/close/raw")]);
+        if found != right {
+            bail!("WRONG HISTORY: an hour's start, entered, exited and raw count at its end are {found}, but {right} is right");
         }
-        before = now;
     }
-    bail!("what {keyspace} takes on disk does not settle")
+    Ok(())
 }
 
 /// Reads each DPU's days, one after the other; how long that takes, in s.
