@@ -137,6 +137,8 @@ pub(crate) struct Plan {
     pub steady_s: usize,
     /// Counts a round on engines.
     pub lookups: usize,
+    /// Crossings among which counts on engines look.
+    pub looked_up: usize,
     /// Crossings that a page of history on engines walks.
     pub walk: usize,
 }
@@ -165,6 +167,7 @@ impl Plan {
             fold: size(None, 5_000_000, 200_000),
             steady_s: size(None, 60, 5),
             lookups: size(None, 2_000, 200),
+            looked_up: 100_000,
             walk: size(None, 2_000_000, 100_000),
         }
     }
@@ -188,13 +191,14 @@ impl Plan {
             fold,
             steady_s,
             lookups,
+            looked_up,
             walk,
         } = self;
         format!(
             "settings: {connections} connections, {lanes} lanes; {large} crossings in bodies of one DPU, {spread} in bodies of 1,000 DPUs, \
              {singles} one by one;\n  {rounds} rounds of {reads} reads at {small} and {large} crossings, of {now_rooms} rooms now; {half_load_s} s at half of a load, {mixed_s} s of posts at a fixed rate, and of all at once; \
              {reporting_dpus} DPUs for memory; {watchers} clients watch;\n  on engines: \
-             backlogs of {backlog} and {fold}, {steady_s} s of a steady load, {rounds} rounds of {lookups} counts, \
+             backlogs of {backlog} and {fold}, {steady_s} s of a steady load, {rounds} rounds of {lookups} counts at {looked_up} crossings, \
              a history of {walk}"
         )
     }

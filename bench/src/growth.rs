@@ -11,6 +11,8 @@ const SIZES: [usize; 3] = [100, 10, 1];
 
 /// The largest size, as a multiple of what is usually measured.
 const CROSSINGS_TIMES: usize = 10;
+/// The same of the backlog on engines, which goes in five times.
+const BACKLOG_TIMES: usize = 3;
 
 /// Figures at one size.
 pub(crate) struct Step {
@@ -18,15 +20,17 @@ pub(crate) struct Step {
     figures: Vec<Figure>,
 }
 
-/// The plans: crossings of the large store, of bodies, of single posts and of the backlog up to ten times as many as usual;
-/// what one process has at once up to as much; rooms that are counted now up to a hundred times as many.
+/// The plans: crossings of the large store, of bodies and of single posts up to ten times as many as usual, of the backlog up
+/// to three times; what one process has at once up to as much; rooms that are counted now, and crossings among which counts on
+/// engines look, up to a hundred times as many.
 pub(crate) fn plans(usual: Plan) -> [Plan; 3] {
     SIZES.map(|part| Plan {
         large: usual.large * CROSSINGS_TIMES / part,
         spread: usual.spread * CROSSINGS_TIMES / part,
         singles: usual.singles * CROSSINGS_TIMES / part,
-        backlog: usual.backlog * CROSSINGS_TIMES / part,
+        backlog: usual.backlog * BACKLOG_TIMES / part,
         fold: usual.fold / part,
+        looked_up: usual.looked_up * SIZES[0] / part,
         walk: usual.walk / part,
         reporting_dpus: usual.reporting_dpus / part,
         watchers: usual.watchers / part,
@@ -52,9 +56,10 @@ pub(crate) fn print(steps: &[Step]) -> Result<()> {
     println!("crossings in the large store: {}", of(&|plan| plan.large));
     println!("crossings in bodies of 1,000 DPUs, and one by one: {}; {}", of(&|plan| plan.spread), of(&|plan| plan.singles));
     println!(
-        "crossings of the backlog, of that into memory, of the walk: {}; {}; {}",
+        "crossings of the backlog, of that into memory, looked up, of the walk: {}; {}; {}; {}",
         of(&|plan| plan.backlog),
         of(&|plan| plan.fold),
+        of(&|plan| plan.looked_up),
         of(&|plan| plan.walk)
     );
     println!("DPUs that report: {}", of(&|plan| plan.reporting_dpus));

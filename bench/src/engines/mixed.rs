@@ -44,8 +44,9 @@ pub(super) async fn measured(engines: &Engines<'_>, plan: &Plan) -> Result<Vec<F
     let load = Load::start(engines, "mixed", plan.reporting_dpus).await?;
     let fleet = Fleet::new(DPUS, plan.large / 10 / DPUS);
     load.take_in(&fleet).await?;
-    let (row, span_ms) = (Row::of(engines, &load.path.keyspace).await?, fleet.span_ms());
-    let mixed = Mixed { asked: Asked::of(&load.served, fleet).await?, load, row, span_ms };
+    let row = Row::of(engines, &load.path.keyspace, &fleet).await?;
+    let asked = Asked::of(&load.served, Fleet::new(DPUS, fleet.per_dpu)).await?;
+    let mixed = Mixed { load, asked, row, span_ms: fleet.span_ms() };
     let mut light = mixed.answered(0, LIGHT_PER_S, for_s).await?;
     let mut full = mixed.answered(ENTER_PER_S * (WARM_S + for_s), PER_S, for_s).await?;
     mixed.load.check().await?;
@@ -86,7 +87,7 @@ impl Mixed<'_> {
         let read = async |(): &mut (), i| {
             let random = mix(i as u64);
             let after_ms = (random % self.span_ms.unsigned_abs()).cast_signed();
-            self.row.read((random >> 40) as usize % DPUS, Fleet::instant(after_ms)?).await
+            self.row.read((random >> 40) as usize % DPUS, after_ms).await
         };
         let rows = rate.ask(EACH_PER_S * for_s, OPEN, async || Ok(()), read);
         tokio::try_join!(self.asked.counts(start, EACH_PER_S, for_s), rows)
