@@ -86,6 +86,8 @@ pub(crate) enum Part {
     Lookups,
     /// On engines: a page of history over two million crossings, and the same rows by the bare driver
     Walk,
+    /// On engines: what each column takes on disk
+    Columns,
 }
 
 impl Args {
@@ -93,7 +95,7 @@ impl Args {
     pub(crate) fn wants(&self, part: Part) -> bool {
         let on_engines = match part {
             Part::Watchers | Part::Mixed => None,
-            Part::Backlog | Part::Fold | Part::Steady | Part::Lookups | Part::Walk => Some(true),
+            Part::Backlog | Part::Fold | Part::Steady | Part::Lookups | Part::Walk | Part::Columns => Some(true),
             Part::Singles | Part::Spread | Part::Memory | Part::Disk | Part::Now | Part::Reads => Some(false),
         };
         on_engines.is_none_or(|on_engines| on_engines == self.kafka.is_some()) && (self.only.is_empty() || self.only.contains(&part))
@@ -141,6 +143,8 @@ pub(crate) struct Plan {
     pub looked_up: usize,
     /// Crossings that a page of history on engines walks.
     pub walk: usize,
+    /// Crossings whose columns are weighed on engines, of a fleet of each shape.
+    pub columns: usize,
 }
 
 impl Plan {
@@ -169,6 +173,7 @@ impl Plan {
             lookups: size(None, 2_000, 200),
             looked_up: 100_000,
             walk: size(None, 2_000_000, 100_000),
+            columns: size(None, 200_000, 20_000),
         }
     }
 
@@ -193,13 +198,14 @@ impl Plan {
             lookups,
             looked_up,
             walk,
+            columns,
         } = self;
         format!(
             "settings: {connections} connections, {lanes} lanes; {large} crossings in bodies of one DPU, {spread} in bodies of 1,000 DPUs, \
              {singles} one by one;\n  {rounds} rounds of {reads} reads at {small} and {large} crossings, of {now_rooms} rooms now; {half_load_s} s at half of a load, {mixed_s} s of posts at a fixed rate, and of all at once; \
              {reporting_dpus} DPUs for memory; {watchers} clients watch;\n  on engines: \
              backlogs of {backlog} and {fold}, {steady_s} s of a steady load, {rounds} rounds of {lookups} counts at {looked_up} crossings, \
-             a history of {walk}"
+             a history of {walk}, columns of {columns}"
         )
     }
 

@@ -2,6 +2,7 @@
 
 mod backlog;
 mod bare;
+mod columns;
 mod fold;
 mod heard;
 mod load;
@@ -81,6 +82,9 @@ pub(crate) async fn measure(program: &Program, args: &Args, plan: &Plan) -> Resu
     }
     if args.wants(Part::Walk) {
         figures.extend(walks::walked(&engines, plan).await?);
+    }
+    if args.wants(Part::Columns) {
+        figures.extend(columns::weighed(&engines, plan).await?);
     }
     Ok(figures)
 }

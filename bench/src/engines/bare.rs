@@ -24,8 +24,8 @@ use crate::kafka::PARTITIONS;
 /// Crossings written before the counters of their DPUs are: what a partition delivers at once from a backlog.
 const CHUNK: usize = 20_000;
 /// Rows of a batch, and batches on their way, as the program has them.
-const BATCH_ROWS: usize = 100;
-const AT_ONCE: usize = 256;
+pub(super) const BATCH_ROWS: usize = 100;
+pub(super) const AT_ONCE: usize = 256;
 
 #[derive(Debug, Clone, SerializeValue)]
 struct Totals {
@@ -160,14 +160,19 @@ impl Writer {
     /// Writes the rows of each partition of a table together, all partitions at once.
     async fn all<P, V: SerializeRow>(&self, statement: &PreparedStatement, partitions: BTreeMap<P, Vec<V>>) -> Result<()> {
         let batches = partitions.values().flat_map(|rows| rows.chunks(BATCH_ROWS)).map(|rows| async move {
-            let statements = rows.iter().map(|_| BatchStatement::PreparedStatement(statement.clone())).collect();
             let _room = self.room.acquire().await?;
-            self.session.batch(&Batch::new_with_statements(BatchType::Unlogged, statements), rows).await?;
-            anyhow::Ok(())
+            batch(&self.session, statement, rows).await
         });
         let batches: Vec<_> = batches.collect();
         futures_util::stream::iter(batches.into_iter().map(Ok)).try_for_each_concurrent(AT_ONCE, |batch| batch).await
     }
+}
+
+/// Writes rows of one partition together.
+pub(super) async fn batch<V: SerializeRow>(session: &Session, statement: &PreparedStatement, rows: &[V]) -> Result<()> {
+    let statements = rows.iter().map(|_| BatchStatement::PreparedStatement(statement.clone())).collect();
+    session.batch(&Batch::new_with_statements(BatchType::Unlogged, statements), rows).await?;
+    Ok(())
 }
 
 fn push<P: Ord, V>(partitions: &mut BTreeMap<P, Vec<V>>, partition: P, row: V) {
