@@ -10,8 +10,8 @@ use tokio::time::{Instant, sleep};
 
 use crate::cql;
 
-/// All that a table holds goes into one file, as days that are over do, and whatever is not written any more.
-const SETTLING: &str = "memtable_flush_period_in_ms = 500 AND compaction = {'class': 'SizeTieredCompactionStrategy', \
+/// With whatever is written out next, all that a table holds goes into one file, as days that are over do.
+pub(crate) const SETTLING: &str = "memtable_flush_period_in_ms = 500 AND compaction = {'class': 'SizeTieredCompactionStrategy', \
                         'min_threshold': 2, 'min_sstable_size': 1099511627776}";
 /// What is on disk has settled once it is the same this long after; and when it must have.
 const SETTLES: Duration = Duration::from_secs(4);

@@ -15,7 +15,7 @@ use crate::args::Plan;
 use crate::cql;
 use crate::figure::Figure;
 use crate::fleet::Fleet;
-use crate::weighed::on_disk;
+use crate::weighed::{SETTLING, on_disk};
 
 /// DPUs over busy doorways, with most of a day each, sent as firmware does that gathers.
 const BUSY: usize = 100;
@@ -42,6 +42,9 @@ async fn of_fleet(engines: &Engines<'_>, name: &str, fleet: &Fleet, slots: u32, 
     let (session, shape) = (&engines.session, format!("{} crossings a DPU", fleet.per_dpu));
     println!("what columns take on disk, {} DPUs with {shape}", fleet.dpus);
     let path = engines.path(name, slots).await?;
+    for table in TABLES {
+        session.query_unpaged(format!("ALTER TABLE {}.{table} WITH {SETTLING}", path.keyspace), ()).await?;
+    }
     send_gathered(engines, &path.topic, fleet, gathered)?;
     let consumer = path.ingest()?;
     until_taken_in(&consumer, fleet.crossings()).await?;
@@ -126,7 +129,7 @@ impl Table {
         let lacks = |column: &Column| without.is_some_and(|without| without.column_name == column.column_name);
         let kept = || self.columns.iter().filter(|column| !lacks(column));
         let copy = format!("{}.{}", self.keyspace, self.named(without));
-        session.query_unpaged(create(&copy, kept()), ()).await?;
+        session.query_unpaged(create(&copy, &kept()), ()).await?;
         let places = vec!["?"; kept().count()].join(", ");
         let insert = format!("INSERT INTO {copy} ({}) VALUES ({places}) USING TIMESTAMP ?", names(kept()));
         let insert = &session.prepare(insert).await?;
@@ -155,12 +158,12 @@ fn names<'a>(columns: impl IntoIterator<Item = &'a Column>) -> String {
 }
 
 /// The statement that makes a table of some columns.
-fn create<'a>(table: &str, columns: impl Iterator<Item = &'a Column> + Clone) -> String {
+fn create<'a>(table: &str, columns: &(impl Iterator<Item = &'a Column> + Clone)) -> String {
     let of = |kind: &'static str| columns.clone().filter(move |column| column.is(kind));
     let all: Vec<_> = columns.clone().map(|column| format!("{} {}", column.column_name, column.cql_type)).collect();
     let order: Vec<_> = of("clustering").map(|column| format!("{} {}", column.column_name, column.clustering_order)).collect();
     format!(
-        "CREATE TABLE {table} ({}, PRIMARY KEY (({}), {})) WITH CLUSTERING ORDER BY ({})",
+        "CREATE TABLE {table} ({}, PRIMARY KEY (({}), {})) WITH CLUSTERING ORDER BY ({}) AND {SETTLING}",
         all.join(", "),
         names(of("partition_key")),
         names(of("clustering")),
