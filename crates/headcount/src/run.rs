@@ -1,12 +1,16 @@
 //! Running one task to its end.
 
-use std::io::IsTerminal;
+use std::io::{ErrorKind, IsTerminal};
 use std::process::ExitCode;
 
 use anyhow::Result;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::{Args, Task};
+use crate::say;
+
+/// What shells say of a program that ended because nobody read what it printed (128 + SIGPIPE).
+const NOBODY_READS: u8 = 141;
 
 /// Runs the task; errors go to standard error, each cause on its own line.
 pub(crate) fn run(args: Args) -> ExitCode {
@@ -14,7 +18,7 @@ pub(crate) fn run(args: Args) -> ExitCode {
     match logging(args.log.as_deref().unwrap_or(usual))
         .and_then(|()| tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Into::into))
     {
-        Ok(runtime) => runtime.block_on(async { task(args.task).await.unwrap_or_else(|error| failed(&error)) }),
+        Ok(runtime) => runtime.block_on(async { task(args.task).await.and_then(printed).unwrap_or_else(|error| failed(&error)) }),
         Err(error) => failed(&error),
     }
 }
@@ -41,6 +45,15 @@ async fn task(task: Task) -> Result<ExitCode> {
         Task::Log(args) => crate::log::log(args).await,
         #[cfg(feature = "cql")]
         Task::Migrate(args) => crate::migrate::migrate(args).await,
+    }
+}
+
+/// How a task ends whose lines may not all have been printed.
+fn printed(ended: ExitCode) -> Result<ExitCode> {
+    match say::unprinted() {
+        None => Ok(ended),
+        Some(error) if error.kind() == ErrorKind::BrokenPipe => Ok(ExitCode::from(NOBODY_READS)),
+        Some(error) => Err(anyhow::anyhow!("cannot print the answer: {error}")),
     }
 }
 

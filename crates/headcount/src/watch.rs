@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::ask::{Server, succeeded};
 use crate::run::told_to_stop;
-use crate::say::say;
+use crate::say::{say, unprinted};
 
 /// How long nothing may come, not even a sign of life, before the connection is given up.
 const SILENCE: Duration = Duration::from_secs(40);
@@ -41,11 +41,12 @@ pub(crate) async fn watch(args: Watch) -> Result<ExitCode> {
     let stop = told_to_stop()?;
     tokio::select! {
         () = stop => Ok(ExitCode::SUCCESS),
-        failed = follow(&server, &args) => failed.map(|never| match never {}),
+        ended = follow(&server, &args) => ended.map(|()| ExitCode::SUCCESS),
     }
 }
 
-async fn follow(server: &Server, args: &Watch) -> Result<std::convert::Infallible> {
+/// Prints until nobody reads any more.
+async fn follow(server: &Server, args: &Watch) -> Result<()> {
     let spaces: Vec<(&str, &str)> = args.spaces.iter().map(|space| ("space", space.as_str())).collect();
     let mut last = None;
     loop {
@@ -60,9 +61,8 @@ async fn follow(server: &Server, args: &Watch) -> Result<std::convert::Infallibl
             Err(error) if last.is_none() => return Err(error),
             Err(error) => Err(error),
         };
-        if let Err(error) = heard {
-            tracing::warn!("the connection ended ({error}); it is made anew");
-        }
+        let Err(error) = heard else { return Ok(()) };
+        tracing::warn!("the connection ended ({error}); it is made anew");
         tokio::time::sleep(PAUSE).await;
     }
 }
@@ -72,7 +72,7 @@ fn is_passing(status: StatusCode) -> bool {
     status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS
 }
 
-/// Prints what comes until the connection ends.
+/// Prints what comes until the connection ends, which is an error, or nobody reads any more.
 async fn hear(mut answer: reqwest::Response, json: bool, last: &mut Option<String>) -> Result<()> {
     let mut text = Vec::new();
     loop {
@@ -90,6 +90,9 @@ async fn hear(mut answer: reqwest::Response, json: bool, last: &mut Option<Strin
                 let data = serde_json::from_str(data).context("an event is no JSON")?;
                 let line = if json { serde_json::json!({"event": name, "data": data}).to_string() } else { line(name, &data) };
                 say!("{line}");
+                if unprinted().is_some() {
+                    return Ok(());
+                }
             }
         }
         anyhow::ensure!(text.len() <= EVENT_MOST, "an event is larger than {EVENT_MOST} bytes");
