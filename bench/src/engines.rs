@@ -29,6 +29,8 @@ use crate::served::{Program, Served};
 
 /// Slots of a keyspace, as `headcount migrate` makes one unless told otherwise.
 pub(crate) const SLOTS: u32 = 4096;
+/// Crossings in a record, as firmware sends them that gathers.
+const GATHERED: usize = 100;
 
 /// How long a cluster may take to say what it consists of.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -17,16 +17,21 @@ pub(crate) const SETTLING: &str = "memtable_flush_period_in_ms = 500 AND compact
 const SETTLES: Duration = Duration::from_secs(4);
 const PATIENCE: Duration = Duration::from_secs(180);
 
-/// By table, the bytes that a node's files of it hold once all is written out and joined; on a cluster of another machine, the
-/// MiB begun.
-pub(crate) async fn on_disk(session: &Session, keyspace: &str) -> Result<BTreeMap<String, u64>> {
+/// Has all that the tables of a keyspace hold written out and joined, from now on.
+pub(crate) async fn settle(session: &Session, keyspace: &str) -> Result<()> {
     let tables = format!("SELECT table_name FROM system_schema.tables WHERE keyspace_name = '{keyspace}'");
     // Without the cluster's own tools nothing else has it write out what is in memory.
     for (table,) in cql::all::<(String,)>(session, &tables).await? {
         session.query_unpaged(format!("ALTER TABLE {keyspace}.{table} WITH {SETTLING}"), ()).await?;
     }
-    let folders = cql::all::<(String,)>(session, "SELECT value FROM system_views.settings WHERE name = 'data_file_directories'").await?;
-    let folders = folders.into_iter().next().context("the cluster does not tell its folders")?.0;
+    Ok(())
+}
+
+/// By table, the bytes that a node's files of it hold once tables that [`settle`] have; on a cluster of another machine, the MiB
+/// begun.
+pub(crate) async fn on_disk(session: &Session, keyspace: &str) -> Result<BTreeMap<String, u64>> {
+    let folders = cql::first(session, "SELECT value FROM system_views.settings WHERE name = 'data_file_directories'").await?;
+    let folders = folders.context("the cluster does not tell its folders")?;
     let folders: Vec<_> = folders.trim_matches(['[', ']']).split(", ").map(|folder| Path::new(folder).join(keyspace)).collect();
     let (mut before, begun) = (BTreeMap::new(), Instant::now());
     while begun.elapsed() < PATIENCE {

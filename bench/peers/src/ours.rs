@@ -13,7 +13,7 @@ use crate::fleet::{Fleet, rooms};
 use crate::report::Measured;
 use crate::served::{Program, Served, disk_bytes};
 use crate::topic::Topic;
-use crate::weighed::on_disk;
+use crate::weighed::{on_disk, settle};
 
 pub(crate) const CASSANDRA: &str = "headcount, Kafka -> Cassandra";
 pub(crate) const EMBEDDED: &str = "headcount, Kafka -> embedded";
@@ -54,7 +54,11 @@ impl Ours<'_> {
             |consumer| self.topic.await_taken(&name, self.plan, || consumer.busy_s().map(drop)),
             |served| self.questions().of_headcount(self.runtime, CASSANDRA, served.address),
         )?;
-        let disk_bytes = self.runtime.block_on(async { anyhow::Ok(on_disk(&connect(cluster).await?, &name).await?.values().sum()) })?;
+        let disk_bytes = self.runtime.block_on(async {
+            let session = connect(cluster).await?;
+            settle(&session, &name).await?;
+            anyhow::Ok(on_disk(&session, &name).await?.values().sum())
+        })?;
         Ok(Measured { who: CASSANDRA, crossings_per_s, took, disk_bytes })
     }
 

@@ -10,16 +10,15 @@ use scylla::client::session::Session;
 use scylla::value::{CqlValue, Row};
 
 use super::bare::{AT_ONCE, BATCH_ROWS, batch};
-use super::{Engines, SLOTS, send_gathered, until_taken_in};
+use super::{Engines, GATHERED, SLOTS, send_gathered, until_taken_in};
 use crate::args::Plan;
 use crate::cql;
 use crate::figure::Figure;
 use crate::fleet::Fleet;
-use crate::weighed::{SETTLING, on_disk};
+use crate::weighed::{SETTLING, on_disk, settle};
 
-/// DPUs over busy doorways, with most of a day each, sent as firmware does that gathers.
+/// DPUs over busy doorways, with most of a day each.
 const BUSY: usize = 100;
-const GATHERED: usize = 100;
 /// Crossings of a DPU over a quiet doorway, each sent by itself.
 const QUIET_PER_DPU: usize = 12;
 /// DPUs in a slot, as 100,000 of them are.
@@ -42,9 +41,8 @@ async fn of_fleet(engines: &Engines<'_>, name: &str, fleet: &Fleet, slots: u32, 
     let (session, shape) = (&engines.session, format!("{} crossings a DPU", fleet.per_dpu));
     println!("what columns take on disk, {} DPUs with {shape}", fleet.dpus);
     let path = engines.path(name, slots).await?;
-    for table in TABLES {
-        session.query_unpaged(format!("ALTER TABLE {}.{table} WITH {SETTLING}", path.keyspace), ()).await?;
-    }
+    // Before anything is written: what memory writes out early would stay a file of its own.
+    settle(session, &path.keyspace).await?;
     send_gathered(engines, &path.topic, fleet, gathered)?;
     let consumer = path.ingest()?;
     until_taken_in(&consumer, fleet.crossings()).await?;

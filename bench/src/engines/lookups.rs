@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 
 use super::row::Row;
-use super::{Engines, SLOTS, send_gathered, until_taken_in};
+use super::{Engines, GATHERED, SLOTS, send_gathered, until_taken_in};
 use crate::args::Plan;
 use crate::client::{Connection, request};
 use crate::figure::{Aim, Figure, Latencies};
@@ -13,8 +13,6 @@ use crate::fleet::{Fleet, mix, rooms};
 
 /// DPUs, each over the only doorway of a room.
 const ROOMS: usize = 100;
-/// Crossings in a record, as firmware sends them that gathers.
-const GATHERED: usize = 100;
 
 pub(super) async fn answered(engines: &Engines<'_>, plan: &Plan) -> Result<Vec<Figure>> {
     let path = engines.path("lookups", SLOTS).await?;

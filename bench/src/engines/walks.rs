@@ -8,18 +8,16 @@ use occupancy::time::DAY_MS;
 use scylla::value::{CqlTimestamp, CqlVarint};
 use serde_json::{Value, json};
 
-use super::{Engines, SLOTS, send_gathered, until_taken_in};
+use super::{Engines, GATHERED, SLOTS, send_gathered, until_taken_in};
 use crate::args::Plan;
 use crate::client::{Connection, request};
 use crate::cql;
 use crate::figure::{Aim, Figure};
 use crate::fleet::{Fleet, seen};
-use crate::weighed::on_disk;
+use crate::weighed::{on_disk, settle};
 
 /// DPUs around one campus.
 const DPUS: usize = 100;
-/// Crossings in a record, as firmware sends them that gathers.
-const GATHERED: usize = 100;
 /// The columns a walk reads.
 type Row = (CqlTimestamp, CqlVarint, CqlVarint, i8, i64, i64, CqlTimestamp);
 /// A bucket of the page.
@@ -50,6 +48,7 @@ pub(super) async fn walked(engines: &Engines<'_>, plan: &Plan) -> Result<Vec<Fig
     let start = Instant::now();
     connection.succeed(&get).await?;
     let kept_s = start.elapsed().as_secs_f64();
+    settle(&engines.session, &path.keyspace).await?;
     let disk = on_disk(&engines.session, &path.keyspace).await?.values().sum::<u64>() as f64 / fleet.crossings() as f64;
     let figures = vec![
         Figure::new("history: one page", took_s, "s").beside("the same rows by the bare driver", driver_s).aim(Aim::AtMost(REQUEST_S)),
